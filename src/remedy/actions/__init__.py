@@ -1,0 +1,1 @@
+"""Actions: one function each that reads and returns a plan."""

@@ -1,0 +1,1 @@
+"""The vocabulary: values, ports, canonical JSON and the one error tree. Imports nothing else of remedy."""

@@ -1,0 +1,1 @@
+"""The inventory: Ansible files to targets."""

@@ -1,0 +1,1 @@
+"""The incident record: append, chain, checkpoints, verify, export."""
