@@ -7,7 +7,9 @@ Leaves to others: how a command reaches a target (transports) and when (the engi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from remedy.core.canon import Json, canonical, digest, encode
 
@@ -54,8 +56,10 @@ class Probe:
 class Change:
     """One step: why, where, the very bytes sent, and how it is taken back.
 
-    `undo` is None only for steps that leave nothing behind. `seen` asks whether the step's effect is there;
-    `seen_value` is the canonical JSON of the answer when it is. `resume` uses it to settle a step in doubt.
+    `seen` asks what is there now. `before` is the canonical JSON of its answer before the step (the pre-image),
+    `after` of its answer when the step has worked; any third answer means that somebody else was here.
+    `undo` is None only for steps that leave nothing behind. A step that is not `essential` may fail without
+    stopping the run; the outcome then says so.
     """
 
     why: str
@@ -63,18 +67,42 @@ class Change:
     do: Command
     undo: Command | None = None
     seen: Probe | None = None
-    seen_value: str = ""
+    before: str = ""
+    after: str = ""
+    essential: bool = True
     layer: str = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One square of the containment certificate: from where, to where, how, and what was seen before.
+
+    `direction` is "in" (towards the target) or "out" (from it). `family` is "IPv4" or "IPv6", `protocol` "TCP",
+    "UDP" or "DNS". `control` is the positive control: the state seen before the change (`REACHED`); an address
+    that never answered proves nothing and gets no cell.
+    """
+
+    vantage: str
+    role: str
+    direction: str
+    family: str
+    protocol: str
+    address: str
+    port: int
+    control: str
+
+
+#: What a reachability probe can answer. `refused` is an answer of the far end too: a reset or an ICMP port unreachable.
+REACHED: Final = frozenset({"open", "refused"})
+BLOCKED: Final = frozenset({"silent", "prohibited"})
 
 
 @dataclass(frozen=True, slots=True)
 class Expect:
     """Something that must hold afterwards, asked from where it must hold.
 
-    `at` is the host asked. `wanted` is the canonical JSON of the right answer. `fresh` demands a new login.
-    `gate` marks what must hold before the dead-man timer is disarmed. `control` is the positive control seen
-    before the change: an unreachable port without one proves nothing. `cell` places the answer in the
-    certificate: (vantage, direction, family, protocol, address, port).
+    `at` is the host asked. `wanted` is the canonical JSON of the right answer; with `cells` it is a list of
+    "reached" or "blocked", one per cell, and the probe answers one state per cell. `fresh` demands a new login.
     """
 
     why: str
@@ -82,17 +110,31 @@ class Expect:
     probe: Probe
     wanted: str
     fresh: bool = False
-    gate: bool = False
-    control: str = ""
-    cell: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
     layer: str = "host"
+
+    def holds(self, answer: Json) -> bool:
+        """Whether the answer is the wanted one."""
+        if not self.cells:
+            return canonical(answer).decode() == self.wanted
+        return bool(self.cells) and all(self.cell_holds(answer))
+
+    def cell_holds(self, answer: Json) -> tuple[bool, ...]:
+        """Whether each cell has the wanted state; a missing or unknown state never holds."""
+        want = json.loads(self.wanted)
+        states = answer if isinstance(answer, list) else []
+        states = states + [None] * (len(self.cells) - len(states))
+        return tuple(
+            state in (REACHED if wish == "reached" else BLOCKED) for wish, state in zip(want, states, strict=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
     """A dead-man timer on the target. Armed before the first change, disarmed over a fresh connection.
 
-    If nobody disarms it within `seconds`, it runs the fallback by itself. `state` answers "armed", "fired" or "off".
+    If nobody disarms it within `seconds`, it runs its fallback by itself. `state` answers "armed" or "off";
+    `seen` answers `fallen` (canonical JSON) once the fallback has run.
     """
 
     why: str
@@ -101,7 +143,8 @@ class Guard:
     arm: Command
     disarm: Command
     state: Probe
-    fallback: str
+    seen: Probe
+    fallen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +178,11 @@ class Plan:
     def hash(self) -> str:
         """SHA-256 of the plan's canonical JSON: what an approval is bound to."""
         return digest(encode(self))
+
+    @property
+    def effect(self) -> str:
+        """SHA-256 of what would be done and proven, without `impact` and `notes`, which change by the second."""
+        return digest(encode(replace(self, impact=(), notes=())))
 
     @property
     def is_noop(self) -> bool:
@@ -177,6 +225,46 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Vantage:
+    """A host that may be asked to probe others. `role` is "management", "peer" or "outside"."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the inventory knows around one target: the inputs of an action besides live facts.
+
+    `addresses` are the target's own, `management` the addresses or prefixes that must keep reaching it,
+    `canaries` hosts beyond the perimeter that the target could reach until now. Ports are TCP or UDP numbers.
+    """
+
+    addresses: tuple[str, ...] = ()
+    management: tuple[str, ...] = ()
+    vantages: tuple[Vantage, ...] = ()
+    probe_tcp: tuple[int, ...] = ()
+    probe_udp: tuple[int, ...] = ()
+    canaries: tuple[str, ...] = ()
+    canary_tcp: tuple[int, ...] = ()
+    canary_udp: tuple[int, ...] = ()
+    resolvers: tuple[str, ...] = ()
+    impact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is chosen once, before planning, so that planning twice gives the same plan.
+
+    `anchor` is the first 16 hex digits of the record's head: it goes into every artefact left behind.
+    """
+
+    run: str
+    incident: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the incident record, as committed."""
 
@@ -202,5 +290,5 @@ class Verdict:
 
 
 def wanted(value: Json) -> str:
-    """The text form in which `Expect.wanted` and `Change.seen_value` keep a JSON value."""
+    """The text form in which `Expect.wanted`, `Change.before` and `Change.after` keep a JSON value."""
     return canonical(value).decode()

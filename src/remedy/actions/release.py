@@ -1,0 +1,134 @@
+"""Give a host back: take away exactly what an isolation left there, nothing else.
+
+Decides from the host itself, not from memory: whatever isolation of remedy's is found is removed, rules and boot hook,
+and the texts that were there are kept as the undo. Afterwards the paths that the certificate had proven closed are
+asked again: they have to answer as they did before the isolation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from remedy.actions import params
+from remedy.actions.containment import boot, host_layer
+from remedy.actions.containment import iptables as by_iptables
+from remedy.actions.containment import nft as by_nft
+from remedy.core.canon import canonical
+from remedy.core.errors import Refused
+from remedy.core.ports import Reader
+from remedy.core.values import Cell, Change, Context, Expect, Plan, Site, Target, wanted
+from remedy.probes import files, host, iptables, nft, reach
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Take the isolation of a host away. `cells` are those its certificate had proven closed, from the record."""
+
+    name: ClassVar[str] = "release"
+    cells: tuple[Cell, ...] = ()
+    force: bool = False
+
+    def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
+        """Look for an isolation on the host and say exactly what would be taken away."""
+        probes = (
+            host.facts(),
+            nft.tables(by_nft.INET, by_nft.BRIDGE),
+            iptables.chains(),
+            files.state(*host_layer.LEFT_BEHIND),
+            *(files.content(path) for path in host_layer.LEFT_BEHIND),
+        )
+        facts, tables, chains, states, *contents = cast("tuple[Any, ...]", reader.ask(probes, at=target.name))
+        whose = nft.stamp(tables or chains)
+        if (tables or chains) and not whose and not self.force:
+            raise Refused(
+                f"{target.name} carries an isolation that remedy did not place",
+                hint="`nft list table inet remedy_isolation` on the host shows it; --force takes it away all the same",
+            )
+        there = {p: s for p, s in zip(host_layer.LEFT_BEHIND, states, strict=True) if s != "absent:"}
+        steps = [
+            *_hooks(target.name, facts["init"], there, dict(zip(host_layer.LEFT_BEHIND, contents, strict=True))),
+            *_rules(target.name, tables, chains),
+        ]
+        expects = [Expect(f"gone: {step.why}", target.name, step.seen, step.after) for step in steps if step.seen]
+        if steps:
+            expects += _reopened(self.cells)
+        owner = f"isolated by incident {whose.get('incident', '?')}, run {whose.get('run', '?')}" if whose else ""
+        return Plan(
+            action=self.name,
+            target=target.name,
+            run=context.run,
+            incident=context.incident,
+            params=params(self),
+            changes=tuple(steps),
+            expects=tuple(expects),
+            on_failure="keep",
+            notes=(owner or f"{target.name} is not isolated",),
+            unproven=() if self.cells or not steps else ("the record holds no certificate: nothing to compare with",),
+            facts=canonical({"boot": facts["boot"], "whose": cast("Any", whose)}).decode(),
+        )
+
+
+def _hooks(target: str, init: str, there: dict[str, str], contents: dict[str, str]) -> list[Change]:
+    """Take the boot hook away first: a host that goes down in the middle must not come back cut off."""
+    if not there:
+        return []
+    rules_path = by_iptables.BOOT_PATH if by_iptables.BOOT_PATH in there else by_nft.BOOT_PATH
+    paths = boot.paths(rules_path, init) or boot.paths(rules_path, "sysv")
+    seen = files.state(*paths)
+    before = [there.get(path, "absent:") for path in paths]
+    return [
+        Change(
+            why=f"no longer come back after a reboot: remove {', '.join(p for p in paths if p in there)}",
+            at=target,
+            do=boot.removal(paths, init),
+            undo=boot.installation(paths, init, contents[rules_path], contents[paths[1]]),
+            seen=seen,
+            before=wanted([*before]),
+            after=wanted(["absent:"] * len(paths)),
+        )
+    ]
+
+
+def _rules(target: str, tables: str, chains: str) -> list[Change]:
+    steps = []
+    if tables:
+        bridge = f"table {by_nft.BRIDGE} " in tables
+        steps.append(
+            Change(
+                why="remove remedy's nft tables, in one transaction",
+                at=target,
+                do=by_nft.load(by_nft.deletion(bridge=bridge)),
+                undo=by_nft.load(by_nft.creating(f"{tables}\n", bridge=bridge)),
+                seen=nft.tables(by_nft.INET, by_nft.BRIDGE),
+                before=wanted(tables),
+                after=wanted(""),
+            )
+        )
+    if chains:
+        steps.append(
+            Change(
+                why="remove remedy's iptables chains, each family in one commit",
+                at=target,
+                do=by_iptables.load(by_iptables.removal(), by_iptables.removal()),
+                undo=by_iptables.load(*by_iptables.restoring(chains)),
+                seen=iptables.chains(),
+                before=wanted(chains),
+                after=wanted(""),
+            )
+        )
+    return steps
+
+
+def _reopened(cells: tuple[Cell, ...]) -> list[Expect]:
+    """What had been proven closed has to answer again, asked from the same places."""
+    out = []
+    for vantage in dict.fromkeys(cell.vantage for cell in cells):
+        theirs = tuple(cell for cell in cells if cell.vantage == vantage)
+        probe = reach.reach([(c.protocol.lower(), c.address, c.port) for c in theirs])
+        why = f"{vantage} is connected as it was before the isolation"
+        out.append(Expect(why, vantage, probe, wanted(["reached"] * len(theirs)), cells=theirs))
+    return out
+
+
+ACTION = Release

@@ -1,0 +1,149 @@
+"""What kind of host this is and what it has: one question, answered by a fixed read-only script.
+
+Decides how the facts an isolation needs are asked and read. Sources: proc(5), sysfs, sshd(8) for SSH_CONNECTION,
+os-release(5). Everything runs on dash, bash and busybox ash.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import cast
+
+from remedy.core.canon import Json
+from remedy.core.errors import AnswerUnusable
+from remedy.core.values import Command, Probe, Reply
+from remedy.probes import text
+
+_TOOLS = "nft iptables-restore ip6tables-restore iptables-save ip6tables-save ss conntrack setsid systemctl unshare"
+
+_FACTS = r"""
+say() { printf '%s=%s\n' "$1" "$(printf %s "$2" | tr -d '\000-\037\177' | cut -c1-400)"; }
+say uid "$(id -u)"
+say boot "$(cat /proc/sys/kernel/random/boot_id)"
+say kernel "$(uname -r)"
+for t in TOOLS; do p=$(PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin" command -v "$t") && say "tool.$t" "$p"; done
+say nft_version "$(PATH="$PATH:/usr/sbin:/sbin" nft --version 2>/dev/null)"
+[ -d /run/systemd/system ] && say init systemd || { [ -d /etc/rcS.d ] && say init sysv || say init other; }
+for b in /sys/class/net/*/bridge; do [ -d "$b" ] && say bridge "$b"; done
+say free_kib "$(df -Pk /etc 2>/dev/null | awk 'NR==2{print ($4 > 1024) ? "enough" : "full"}')"
+ip -o addr show 2>/dev/null | awk '$3 ~ /^inet/ {
+  sub(/\/.*/, "", $4); print "address=" $2 " " $4 ($0 ~ / dynamic/ ? " dynamic" : "")}'
+""".replace("TOOLS", _TOOLS)
+
+
+def facts() -> Probe:
+    """Identity, tools, init system, bridges, addresses, and room on the disk below /etc."""
+    return Probe(Command(("sh", "-c", _FACTS)), "host.facts")
+
+
+def peer() -> Probe:
+    """Whom sshd is talking to: asked without elevation, because sudo drops the variable."""
+    return Probe(Command(("sh", "-c", 'printf "%s\\n" "$SSH_CONNECTION"'), root=False), "host.peer")
+
+
+def clock() -> Probe:
+    """The target's own idea of the time, in seconds since 1970. Its trustworthiness is the caller's concern."""
+    return Probe(Command(("date", "-u", "+%s"), root=False), "host.clock")
+
+
+def addresses() -> Probe:
+    """The addresses of a host, loopback left out."""
+    return Probe(Command(("ip", "-o", "addr", "show"), root=False), "host.addresses")
+
+
+def parse_facts(reply: Reply) -> Json:
+    """Read the script's `key=value` lines.
+
+    Sample::
+
+        uid=0
+        boot=6a7f…
+        tool.nft=/usr/sbin/nft
+        nft_version=nftables v1.0.6 (Lester Gooch #5)
+        init=sysv
+        bridge=/sys/class/net/docker0/bridge
+        free_kib=enough
+        address=eth0 198.18.1.11
+    """
+    single: dict[str, Json] = {}
+    tools: dict[str, Json] = {}
+    bridges: list[Json] = []
+    found: list[Json] = []
+    for line in text(reply, "reading the host's facts").splitlines():
+        key, _, value = line.partition("=")
+        if key.startswith("tool."):
+            tools[key[5:]] = value
+        elif key == "bridge":
+            bridges.append(value.split("/")[4] if value.count("/") > 4 else value)  # noqa: PLR2004 -- /sys/class/net/NAME
+        elif key == "address":
+            found.append(value)
+        elif key in {"uid", "boot", "kernel", "nft_version", "init", "free_kib"}:
+            single[key] = value
+    if single.get("uid") != "0":
+        raise AnswerUnusable(
+            f"not root on the target (uid {single.get('uid', 'unknown')!r})",
+            hint="log in as root, or set ansible_become: true for the host",
+        )
+    version = re.search(r"v(\d+)\.(\d+)(?:\.(\d+))?", str(single.get("nft_version", "")))
+    return {
+        **single,
+        "nft_version": ".".join(part or "0" for part in version.groups()) if version else "",
+        "tools": tools,
+        "bridges": sorted(bridges, key=str),
+        "addresses": sorted(found, key=str),
+    }
+
+
+def parse_peer(reply: Reply) -> Json:
+    """Read `SSH_CONNECTION`: client address and port, server address and port.
+
+    Sample: ``198.18.3.1 51544 198.18.1.11 22``; an IPv6 link-local client may carry a zone (``fe80::1%eth0``).
+    An empty line means that the session is not SSH: null.
+    """
+    words = text(reply, "reading SSH_CONNECTION").strip().split()
+    if not words:
+        return None
+    try:
+        client, server = (_plain(words[i]) for i in (0, 2))
+        port = int(words[3])
+        ok = len(words) == 4 and 0 < port < 65536  # noqa: PLR2004 -- four fields, a TCP port
+    except (ValueError, IndexError) as error:
+        raise AnswerUnusable("SSH_CONNECTION on the target makes no sense", hint="nothing was changed") from error
+    if not ok:
+        raise AnswerUnusable("SSH_CONNECTION on the target makes no sense", hint="nothing was changed")
+    return {"client": client, "server": server, "port": port}
+
+
+def _plain(address: str) -> str:
+    value = ipaddress.ip_address(address.partition("%")[0])
+    mapped = value.ipv4_mapped if isinstance(value, ipaddress.IPv6Address) else None
+    return str(mapped or value)
+
+
+def parse_clock(reply: Reply) -> Json:
+    """Read seconds since 1970. Sample: ``1795152000``."""
+    line = text(reply, "reading the clock").strip()
+    if not re.fullmatch(r"\d{1,12}", line):
+        raise AnswerUnusable("the target's date command gave no time", hint="nothing was decided from it")
+    return int(line)
+
+
+def parse_addresses(reply: Reply) -> Json:
+    r"""Read `ip -o addr show`.
+
+    Sample::
+
+        1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
+        2: eth0    inet 198.18.1.11/24 brd 198.18.1.255 scope global eth0\       valid_lft forever …
+        2: eth0    inet6 2001:db8:0:1::11/64 scope global nodad \       valid_lft forever preferred_lft forever
+    """
+    out: set[str] = set()
+    for line in text(reply, "ip -o addr show").splitlines():
+        match = re.match(r"\d+:\s+(\S+)\s+inet6?\s+([0-9a-fA-F.:]+)/\d+", line)
+        if match and match[1] != "lo":
+            out.add(match[2].lower())
+    return cast("list[Json]", sorted(out))
+
+
+PARSERS = {"facts": parse_facts, "peer": parse_peer, "clock": parse_clock, "addresses": parse_addresses}
