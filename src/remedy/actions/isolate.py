@@ -44,6 +44,7 @@ class Isolate:
             target=target.name,
             run=context.run,
             incident=context.incident,
+            anchor=context.anchor,
             params=params(self),
             on_failure="keep",
         )

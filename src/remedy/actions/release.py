@@ -59,6 +59,7 @@ class Release:
             target=target.name,
             run=context.run,
             incident=context.incident,
+            anchor=context.anchor,
             params=params(self),
             changes=tuple(steps),
             expects=tuple(expects),

@@ -161,6 +161,7 @@ class Plan:
     target: str
     run: str
     incident: str
+    anchor: str
     params: str
     changes: tuple[Change, ...] = ()
     keep: tuple[Change, ...] = ()

@@ -1,0 +1,92 @@
+"""Take a run back, step by step, newest first: the inverse of its plan is a plan like any other.
+
+Decides from what the target shows now: a step whose effect is gone already is left out, a step whose place somebody
+else has changed since is refused unless forced. So an undo can be previewed, saved, resumed, and undone itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from remedy.actions import params
+from remedy.core.canon import canonical
+from remedy.core.errors import Refused
+from remedy.core.ports import Reader
+from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take back the plan `of`. `force` overrides what somebody else has done in the same places since."""
+
+    name: ClassVar[str] = "undo"
+    of: Plan = field(default_factory=lambda: Plan("", "", "", "", "", "{}"))
+    force: bool = False
+
+    def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
+        """Ask what is left of each step, and say exactly what would be sent to take it back."""
+        steps: list[Change] = []
+        notes: list[str] = []
+        guard = self.of.guard
+        if guard and reader.ask([guard.state], at=guard.at)[0] == "armed":
+            steps.append(_disarming(self.of))
+        for change in reversed((*self.of.changes, *self.of.keep)):
+            if change.undo is None or change.seen is None:
+                notes.append(f"leaves nothing behind: {change.why}")
+                continue
+            now = canonical(reader.ask([change.seen], at=change.at)[0]).decode()
+            if now == change.before:
+                notes.append(f"already gone: {change.why}")
+                continue
+            ours = now == change.after or (guard is not None and now == guard.fallen)
+            if not ours and not self.force:
+                raise Refused(
+                    f"somebody else has changed this since run {self.of.run}: {change.why}",
+                    where=change.at,
+                    hint="look at what is there now; --force takes the step back all the same",
+                )
+            steps.append(_inverse(change, now))
+        expects = [Expect(f"as before run {self.of.run}: {s.why}", s.at, s.seen, s.after) for s in steps if s.seen]
+        return Plan(
+            action=self.name,
+            target=target.name,
+            run=context.run,
+            incident=context.incident,
+            anchor=context.anchor,
+            params=params(self),
+            changes=tuple(steps),
+            expects=tuple(expects),
+            on_failure="keep",
+            notes=tuple(notes),
+        )
+
+
+def _inverse(change: Change, now: str) -> Change:
+    return Change(
+        why=f"take back: {change.why}",
+        at=change.at,
+        do=change.undo or change.do,
+        undo=change.do,
+        seen=change.seen,
+        before=now,
+        after=change.before,
+        layer=change.layer,
+    )
+
+
+def _disarming(plan: Plan) -> Change:
+    guard = plan.guard
+    if guard is None:
+        raise Refused("there is no timer to disarm", where=plan.target)
+    return Change(
+        why=f"end the dead-man timer of run {plan.run}",
+        at=guard.at,
+        do=guard.disarm,
+        seen=guard.state,
+        before=wanted("armed"),
+        after=wanted("off"),
+    )
+
+
+ACTION = Undo

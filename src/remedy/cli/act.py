@@ -1,0 +1,215 @@
+"""The one way every action goes: plan all targets, show, approve, apply in parallel, show what became of each.
+
+Also decides what is recorded besides runs: dry-runs (by the engine) and refusals (here), each marked as such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from remedy import __version__
+from remedy.cli import document
+from remedy.cli.options import Common
+from remedy.cli.screen import Screen
+from remedy.cli.world import World
+from remedy.core.canon import Json, encode
+from remedy.core.errors import ApprovalNeeded, RemedyError, StalePlan
+from remedy.core.values import Plan
+from remedy.engine import fleet
+from remedy.engine.outcome import Outcome
+from remedy.engine.run import Engine, Event, Job
+
+#: With --yes a plan that went stale is made again; who approves blindly approves the new one too. Not for ever, though.
+_TRIES: Final = 3
+
+
+@dataclass(slots=True)
+class Acting:
+    """One acting command: its world, its screen, and what each target came to."""
+
+    name: str
+    world: World
+    screen: Screen
+    again: bool = False
+
+    @property
+    def options(self) -> Common:
+        """The command's shared options."""
+        return self.world.options
+
+    def observe(self, event: Event) -> None:
+        """Show or stream what happens."""
+        if self.options.jsonl:
+            document.emit(document.of_event(event), self.world.redact)
+        else:
+            self.screen.event(event)
+
+    def carry(self, jobs: Sequence[Job], incident: str, saved: Sequence[Plan] = ()) -> int:
+        """Plan (or take the saved plans of the jobs), show, approve and apply; returns the exit code."""
+        self.world.observe = self.observe
+        engine = self.world.engine()
+        self.screen.many = len(jobs) > 1
+        self.screen.say(f"{self.name}: {', '.join(j.target.name for j in jobs)}   incident {incident}", talk=True)
+        try:
+            if names := [job.target.name for job in jobs if job.action.name == "isolate"]:
+                self.world.check_limits(names)
+        except RemedyError as error:
+            return self._refused_all(jobs, incident, error)
+        plan = engine.rehearse if self.options.dry_run else lambda job: job.plan(engine.session)
+        planned: Sequence[Plan | RemedyError] = saved or fleet.each(jobs, plan)
+        ready = [(job, plan) for job, plan in zip(jobs, planned, strict=True) if isinstance(plan, Plan)]
+        failed = [(job, bad) for job, bad in zip(jobs, planned, strict=True) if isinstance(bad, RemedyError)]
+        for job, wrong in failed:
+            self._refuse(job, incident, wrong)
+        if not (self.options.json or self.options.jsonl):
+            for _, shown in ready:
+                self.screen.plan(shown)
+        if self.options.dry_run:
+            return self._previewed(ready, failed, incident)
+        self.again = self.options.yes and not saved
+        return self._go(engine, ready, failed, incident)
+
+    def _previewed(self, ready: list[tuple[Job, Plan]], failed: list[tuple[Job, RemedyError]], incident: str) -> int:
+        if self.options.out and ready:
+            save(Path(self.options.out), [plan for _, plan in ready])
+            self.screen.say(
+                f"plan written to {self.options.out}; carry it out with: remedy apply {self.options.out}", talk=True
+            )
+        documents = [document.of_plan(plan) for _, plan in ready]
+        documents += [document.of_error(job.target.name, error) for job, error in failed]
+        code = fleet.exit_code([_code(d) for d in documents])
+        self.screen.say("dry-run: nothing was changed", talk=True)
+        return self._end(incident, code, documents)
+
+    def _go(
+        self,
+        engine: Engine,
+        ready: list[tuple[Job, Plan]],
+        failed: list[tuple[Job, RemedyError]],
+        incident: str,
+    ) -> int:
+        changing = [plan for _, plan in ready if not plan.is_noop]
+        if changing:
+            try:
+                self._approve(changing)
+            except RemedyError as error:
+                failed += [(job, error) for job, _ in ready]
+                for job, _ in ready:
+                    self._refuse(job, incident, error)
+                ready = []
+            else:
+                self.world.record.checkpoint()
+        with stopping(engine, self.screen):
+            outcomes = fleet.each(ready, lambda pair: self._apply(engine, *pair))
+        documents: list[dict[str, Json]] = []
+        for (job, _), outcome in zip(ready, outcomes, strict=True):
+            if isinstance(outcome, Outcome):
+                documents.append(document.of_outcome(outcome, self.world.record.head()[1]))
+                if not (self.options.json or self.options.jsonl):
+                    self.screen.outcome(outcome)
+                    if outcome.plan.action == "isolate" and not self.options.quiet:
+                        self.screen.card(outcome.plan)
+            else:
+                self._refuse(job, incident, outcome)
+                documents.append(document.of_error(job.target.name, outcome))
+        documents += [document.of_error(job.target.name, error) for job, error in failed]
+        if changing and ready:
+            self.world.record.checkpoint()
+        return self._end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
+
+    def _apply(self, engine: Engine, job: Job, plan: Plan) -> Outcome:
+        """Apply; with --yes, plan again when the world moved in between."""
+        for attempt in range(1, _TRIES + 1):
+            ticket = engine.approve(plan, self.world.actor, self.world.login(plan.target))
+            try:
+                return engine.apply(job, plan, ticket)
+            except StalePlan as error:
+                if not self.again or attempt == _TRIES:
+                    raise
+                self.observe(Event(plan.target, "note", f"{error.message}; planning again", ok=False))
+                plan = job.plan(engine.session)
+        raise AssertionError
+
+    def _approve(self, plans: Sequence[Plan]) -> None:
+        if self.options.yes:
+            return
+        names = ", ".join(plan.target for plan in plans)
+        if not sys.stdin.isatty() or self.options.json or self.options.jsonl:
+            raise ApprovalNeeded(
+                f"the plan for {names} needs an approval, and there is no terminal to ask at",
+                hint="--yes approves it, --dry-run only shows it",
+            )
+        if not self.screen.ask(f"Carry this out on {names}?"):
+            raise ApprovalNeeded(f"the plan for {names} was not approved", hint="nothing was changed")
+
+    def _refuse(self, job: Job, incident: str, error: RemedyError) -> None:
+        """Show and record a target for which nothing was done."""
+        if not self.options.json:
+            self.screen.error(job.target.name, error)
+        body: dict[str, Json] = {"action": job.action.name, "target": job.target.name, "kind": type(error).__name__}
+        body |= {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        self.world.record.append("refusal", body, incident=incident, run=job.context.run)
+
+    def _refused_all(self, jobs: Sequence[Job], incident: str, error: RemedyError) -> int:
+        for job in jobs:
+            self._refuse(job, incident, replace_where(error, job.target.name))
+        return self._end(incident, error.exit_code, [document.of_error(job.target.name, error) for job in jobs])
+
+    def _end(self, incident: str, code: int, documents: Sequence[dict[str, Json]]) -> int:
+        if self.options.json or self.options.jsonl:
+            document.emit(document.whole(self.name, incident, code, documents), self.world.redact)
+        return code
+
+
+def replace_where(error: RemedyError, where: str) -> RemedyError:
+    """The same error, said of a place when it names none."""
+    return error if error.where else type(error)(error.message, where=where, hint=error.hint)
+
+
+def _code(made: dict[str, Json]) -> int:
+    code = made["exit_code"]
+    return code if isinstance(code, int) else 1
+
+
+@contextlib.contextmanager
+def stopping(engine: Engine, screen: Screen) -> Iterator[None]:
+    """Ctrl-C asks the engine to stop after the step under way; a second one ends the process at once."""
+
+    def handler(_number: int, _frame: object) -> None:
+        if engine.stop.is_set():
+            raise KeyboardInterrupt
+        engine.stop.set()
+        screen.say("interrupted: finishing the step under way (Ctrl-C again ends at once)", "yellow", talk=True)
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def save(path: Path, plans: Sequence[Plan]) -> None:
+    """Write plans for `remedy apply`: the very bytes, each with its hash. The file is whole or not there."""
+    body = {"remedy": __version__, "plans": [{"hash": plan.hash, "plan": encode(plan)} for plan in plans]}
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    temporary.chmod(0o600)
+    temporary.replace(path)
+
+
+def screen_of(options: Common, world: World) -> Screen:
+    """The screen for these options."""
+    return Screen(
+        color=options.color,
+        quiet=options.quiet,
+        verbose=options.verbose,
+        redact=world.redact,
+        result_to_stderr=options.json or options.jsonl,
+    )

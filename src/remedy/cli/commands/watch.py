@@ -1,0 +1,72 @@
+"""`remedy watch`: does the containment of an incident still hold?"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from remedy.cli import document
+from remedy.cli.act import screen_of, stopping
+from remedy.cli.options import common, reading
+from remedy.cli.world import world
+from remedy.core.canon import Json
+from remedy.core.errors import UsageError
+
+_UNVERIFIED = 22
+
+
+@click.command(
+    "watch",
+    epilog="""\b
+Examples:
+  remedy watch INC-20261120-1                  look every 60 s until Ctrl-C
+  remedy watch INC-20261120-1 --once           one look; exit 22 when something has come undone
+  remedy watch INC-20261120-1 --put-back       and put back what somebody has removed
+""",
+)
+@click.argument("incident", metavar="INCIDENT")
+@click.option("--every", type=click.IntRange(5, 86400), default=60, show_default=True, metavar="SECONDS")
+@click.option("--once", is_flag=True, help="Look once and end.")
+@click.option("--put-back", is_flag=True, help="Send again whatever step has come undone.")
+@reading
+@click.pass_context
+def command(ctx: click.Context, /, every: int, once: bool, put_back: bool, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
+    """Re-read the rules and re-ask every vantage of an incident's isolations while it is open.
+
+    A removed rule or a path that opened raises an alarm, on screen and in the record. Nothing is changed unless
+    --put-back is given.
+    """
+    name = given["incident"]
+    with world(common(ctx, given)) as around:
+        from remedy.engine import inspect, limits, replay  # noqa: PLC0415 -- lazily
+        from remedy.record import incidents  # noqa: PLC0415
+
+        screen = screen_of(around.options, around)
+        incidents.show(around.record, name)
+        engine = around.engine()
+        code = 0
+        with stopping(engine, screen):
+            while True:
+                runs = limits.isolated(around.record)
+                plans = [p for run in runs.values() if (p := replay.read(around.record, run).plan).incident == name]
+                if not plans:
+                    raise UsageError(f"{name} has no host isolated", hint="`remedy incident show` tells its story")
+                drifts = [inspect.look(engine, plan) for plan in plans]
+                documents: list[dict[str, Json]] = []
+                for drift in drifts:
+                    documents.append(document.of_drift(drift))
+                    screen.drift(drift)
+                    if not drift.holds:
+                        inspect.alarm(engine, drift)
+                        if put_back and drift.gone:
+                            screen.outcome(inspect.put_back(engine, drift))
+                code = 0 if all(drift.holds for drift in drifts) else _UNVERIFIED
+                if around.options.json or around.options.jsonl:
+                    document.emit(document.whole("watch", name, code, documents), around.redact)
+                until = time.monotonic() + every
+                while not once and time.monotonic() < until and not engine.stop.is_set():
+                    time.sleep(0.2)
+                if once or engine.stop.is_set():
+                    return code

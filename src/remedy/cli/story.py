@@ -1,0 +1,71 @@
+"""Telling the record to a person: a timeline of an incident, a verification in a few lines. Pure: entries to lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from remedy.core.values import Entry
+
+if TYPE_CHECKING:
+    from remedy.record.report import Report
+
+Line = tuple[str, str]
+
+#: Kinds that only matter when every entry is asked for.
+_DETAIL: Final = frozenset({"intent", "lease", "key", "checkpoint"})
+
+
+def timeline(entries: Iterable[Entry], *, every: bool) -> Iterator[Line]:
+    """Lines with a style each: sequence number, UTC time with its offset, kind, what happened."""
+    for entry in entries:
+        if entry.kind in _DETAIL and not every:
+            continue
+        body = cast("dict[str, Any]", json.loads(entry.body))
+        text, style = _said(entry.kind, body)
+        when = entry.time[:19].replace("T", " ") + " +00:00"
+        yield f"{entry.seq:>6}  {when}  {entry.kind:<14} {entry.run:<10} {text}", style
+        if every:
+            yield f"{'':>8}{entry.hash}", "dim"
+
+
+def _said(kind: str, body: dict[str, Any]) -> Line:
+    target = body.get("target", "")
+    simple: dict[str, Line] = {
+        "incident-open": (f"{body.get('title', '')} {body.get('severity', '')}".strip(), "bold"),
+        "incident-close": (str(body.get("summary", "")), "bold"),
+        "note": (str(body.get("text", "")), ""),
+        "dry-run": (f"{body.get('action')} {target}: {body.get('changes')} changes shown, none made", "dim"),
+        "plan": (f"{body.get('action')} {target}: plan {str(body.get('hash', ''))[:12]}", ""),
+        "approval": (f"{body.get('action')} {target}: by {body.get('by')}; logged in as {body.get('login')}", ""),
+        "refusal": (f"{body.get('action')} {target}: {body.get('message')} (exit {body.get('exit_code')})", "yellow"),
+        "intent": (f"{target} step {body.get('step')}: {body.get('why')}", "dim"),
+        "alarm": (f"{target}: containment has come undone", "bold red"),
+    }
+    if kind == "sent":
+        ok = body.get("status") == 0
+        text = f"{target} step {body.get('step')}: {'done' if ok else 'refused: ' + str(body.get('said'))}"
+        return text, "" if ok else "red"
+    if kind == "verify":
+        verdicts = body.get("verdicts", [])
+        held = sum(1 for verdict in verdicts if verdict.get("held"))
+        return f"{target}: {held} of {len(verdicts)} expectations hold", "green" if held == len(verdicts) else "yellow"
+    if kind == "outcome":
+        good = body.get("exit_code") == 0
+        doubts = body.get("doubts") or []
+        more = f"; {doubts[0]}" + (f" and {len(doubts) - 1} more" if len(doubts) > 1 else "") if doubts else ""
+        return f"{body.get('action')} {target}: {body.get('status')}{more}", "green" if good else "yellow"
+    return simple.get(kind, (json.dumps(body, ensure_ascii=False)[:160], "dim"))
+
+
+def report(found: Report) -> Iterator[Line]:
+    """A verification: what was read, what is signed, what is wrong."""
+    yield f"{found.path}: {found.entries} entries, head {found.head[:16]}", ""
+    for fingerprint in found.fingerprints:
+        yield f"  signed by {fingerprint}: {found.checkpoints} checkpoints, up to entry {found.signed}", ""
+    for doubt in found.in_doubt:
+        yield f"  in doubt: entry {doubt.seq}, {doubt.target}, run {doubt.run}: `remedy resume {doubt.run}`", "yellow"
+    for finding in found.findings:
+        yield f"  {'DAMAGE' if finding.is_damage else 'remark'}: {finding}", "bold red" if finding.is_damage else "dim"
+    yield ("the record verifies", "bold green") if found.ok else ("the record does NOT verify", "bold red")

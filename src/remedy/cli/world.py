@@ -1,0 +1,257 @@
+"""The composition root: from options to an inventory, a record, sessions and an engine.
+
+The only place that reads the environment, the clock and the home directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remedy import __version__
+from remedy.cli.options import Common
+from remedy.core.errors import UsageError
+from remedy.core.values import Context, Secret, Site, Target, Vantage
+
+if TYPE_CHECKING:  # imported when used: start-up pays for none of them
+    from remedy.engine.run import Engine, Event
+    from remedy.inventory import Inventory
+    from remedy.record.journal import Record
+    from remedy.transports.guard import Sessions
+
+_MASK = "<secret>"
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970, UTC."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(slots=True)
+class Redactor:
+    """Replaces every secret that was resolved, by value, in whatever text leaves the process."""
+
+    known: set[str] = field(default_factory=set)
+
+    def add(self, value: str) -> str:
+        """Remember a secret's value; one shorter than four characters would hide half of every text."""
+        if len(value) >= 4:  # noqa: PLR2004 -- see above
+            self.known.add(value)
+        return value
+
+    def __call__(self, text: str) -> str:
+        """The text with every known secret masked."""
+        for value in sorted(self.known, key=len, reverse=True):
+            text = text.replace(value, _MASK)
+        return text
+
+
+@dataclass(slots=True)
+class World:
+    """What a command works with; each part is made when it is first needed and closed at the end."""
+
+    options: Common
+    redact: Redactor = field(default_factory=Redactor)
+    stop: threading.Event = field(default_factory=threading.Event)
+    observe: Callable[[Event], None] = lambda _event: None
+    _inventory: Inventory | None = None
+    _record: Record | None = None
+    _sessions: Sessions | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who is asking, for approvals and leases: user (and who is behind sudo) at machine."""
+        behind = os.environ.get("SUDO_USER", "")
+        user = getpass.getuser()
+        return f"{user}{f' ({behind})' if behind and behind != user else ''}@{socket.gethostname()}"
+
+    @property
+    def inventory(self) -> Inventory:
+        """The inventory of -i, $REMEDY_INVENTORY or ./inventories/production."""
+        if self._inventory is None:
+            from remedy.inventory import load  # noqa: PLC0415 -- yaml
+
+            self._inventory = load(self.inventory_path(), user=os.environ.get("USER", "root"))
+        return self._inventory
+
+    def inventory_path(self) -> Path:
+        """Where the inventory is. Raises UsageError when nothing says so."""
+        given = self.options.inventory or os.environ.get("REMEDY_INVENTORY", "")
+        path = Path(given or "inventories/production")
+        if not given and not path.exists():
+            raise UsageError(
+                "no inventory is given",
+                hint="-i PATH, or REMEDY_INVENTORY=PATH; for the lab: -i inventories/lab, after `remedy lab up`",
+            )
+        return path
+
+    def record_path(self) -> Path:
+        """Where the incident record is."""
+        given = self.options.record or os.environ.get("REMEDY_RECORD", "")
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        return Path(given) if given else state / "remedy" / "record.db"
+
+    @property
+    def record(self) -> Record:
+        """The incident record, open for appending."""
+        if self._record is None:
+            from remedy.record import actor  # noqa: PLC0415 -- cryptography
+            from remedy.record.journal import Record  # noqa: PLC0415
+
+            path = self.record_path()
+            self._record = Record.open(
+                path,
+                clock=lambda: datetime.now(UTC),
+                actor=actor.here(environ=os.environ, version=__version__),
+                key_dir=path.parent / "keys",
+                redact=self.redact,
+            )
+        return self._record
+
+    @property
+    def sessions(self) -> Sessions:
+        """Connections to hosts; nothing is opened yet."""
+        if self._sessions is None:
+            from remedy.inventory import resolve  # noqa: PLC0415
+            from remedy.probes import parse  # noqa: PLC0415
+            from remedy.transports.guard import CONTROLLER, Sessions  # noqa: PLC0415
+            from remedy.transports.local import LocalConnection  # noqa: PLC0415
+            from remedy.transports.ssh import SshConnector  # noqa: PLC0415
+
+            def secret(reference: Secret) -> str:
+                return self.redact.add(resolve(reference, environ=os.environ))
+
+            connect = SshConnector(secret, agent=os.environ.get("SSH_AUTH_SOCK", ""), home=Path.home())
+            here = LocalConnection(Target(CONTROLLER, ""), resolve_secret=secret, user=getpass.getuser())
+            self._sessions = Sessions(connect, self.inventory.target, parse, local=here)
+        return self._sessions
+
+    def engine(self) -> Engine:
+        """An engine over the sessions and the record."""
+        from remedy.engine.run import Engine  # noqa: PLC0415
+
+        return Engine(self.sessions, self.record, SystemClock(), self.actor, self.observe, self.stop)
+
+    def login(self, host: str) -> str:
+        """As whom we are logged in there, for the record."""
+        found = self.sessions.login(host)
+        return f"{found.user}@{found.peer} host key {found.host_key}" if found else ""
+
+    def target(self, name: str) -> Target:
+        """A host of the inventory."""
+        return self.inventory.target(name)
+
+    def site(self, name: str) -> Site:
+        """What the inventory knows around a host."""
+        policy = self.inventory.policy(name)
+        return Site(
+            addresses=policy.addresses,
+            management=policy.management,
+            vantages=tuple(self._vantages(name)),
+            probe_tcp=policy.probe.tcp,
+            probe_udp=policy.probe.udp,
+            canaries=policy.canaries,
+            canary_tcp=policy.canary_ports.tcp,
+            canary_udp=policy.canary_ports.udp,
+            resolvers=policy.resolvers,
+            impact=policy.impact,
+        )
+
+    def _vantages(self, name: str) -> Iterator[Vantage]:
+        for host in self.inventory.hosts:
+            if host == name or not self.inventory.variables(host).get("remedy_vantage"):
+                continue
+            policy = self.inventory.policy(host)
+            if policy.vantage and name in self.inventory.select(policy.vantage_for):
+                yield Vantage(host, policy.vantage)
+
+    def check_limits(self, names: Sequence[str]) -> None:
+        """Raise Refused when isolating these hosts would break a limit of the inventory."""
+        from remedy.engine import limits  # noqa: PLC0415
+
+        groups = {group for name in names for group in self.inventory.group_names(name)}
+        limits.check(
+            names,
+            journal=self.record,
+            now=time.time(),
+            per_hour=min(self.inventory.policy(name).budget.isolations_per_hour for name in names),
+            protected=frozenset(name for name in names if self.inventory.policy(name).protected),
+            groups={
+                group: limits.Share(
+                    tuple(self.inventory.groups[group].hosts), self.inventory.budget(group).group_share_percent
+                )
+                for group in sorted(groups)
+            },
+        )
+
+    def incident(self, title: str) -> str:
+        """The incident to work under: the one given, the only open one, or a new one with this title.
+
+        Raises UsageError when the given one does not exist or is closed, or when several are open.
+        """
+        from remedy.record import incidents  # noqa: PLC0415
+
+        if self.options.incident:
+            found = incidents.show(self.record, self.options.incident)
+            if not found.is_open:
+                raise UsageError(f"{found.id} is closed", hint="open another: `remedy incident open TITLE`")
+            return found.id
+        running = [incident for incident in incidents.list(self.record) if incident.is_open]
+        if len(running) == 1:
+            return running[0].id
+        if running:
+            names = ", ".join(incident.id for incident in running)
+            raise UsageError(f"several incidents are open: {names}", hint="say which with --incident")
+        return incidents.open(self.record, title)
+
+    def context(self, incident: str) -> Context:
+        """A new run under an incident, anchored to the record's head."""
+        return Context(run=f"R{secrets.token_hex(4)}", incident=incident, anchor=self.record.head()[1][:16])
+
+    def close(self) -> None:
+        """Close whatever was opened."""
+        for part in (self._sessions, self._record):
+            if part is not None:
+                part.close()
+
+
+@contextlib.contextmanager
+def world(options: Common) -> Iterator[World]:
+    """A world for one command, closed at its end."""
+    made = World(options)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def complete_host(path: str, incomplete: str) -> Sequence[str]:
+    """Host and group names for shell completion; silent when there is no inventory."""
+    from remedy.core.errors import RemedyError  # noqa: PLC0415
+
+    try:
+        inventory = World(Common(inventory=path)).inventory
+    except (RemedyError, OSError):
+        return []
+    return sorted(name for name in (*inventory.hosts, *inventory.groups) if name.startswith(incomplete))

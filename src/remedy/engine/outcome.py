@@ -1,0 +1,66 @@
+"""What became of a run: one value, from which the screen, the JSON and the exit code follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from remedy.core.values import Plan, Verdict
+
+#: Status of a run and the exit code it means (see core.errors.EXIT_CODES).
+EXIT: Final[dict[str, int]] = {
+    "verified": 0,
+    "unchanged": 0,
+    "unverified": 22,
+    "rolled-back": 23,
+    "failed": 20,
+    "unreachable": 21,
+    "would-change": 10,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as it went: its name in the plan, why, whether it worked, and what the target said when not."""
+
+    name: str
+    why: str
+    ok: bool
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a run. `held` are the layers whose every expectation holds, `doubts` what is not proven and why."""
+
+    plan: Plan
+    status: str
+    steps: tuple[Step, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    doubts: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of this run alone."""
+        return EXIT[self.status]
+
+    @property
+    def withstands_root(self) -> bool:
+        """Whether a layer holds that root on the target cannot take away."""
+        return any(layer != "host" for layer in self.held)
+
+
+def judge(plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...]) -> Outcome:
+    """Verified only when every step worked, every expectation holds and nothing is left unproven."""
+    doubts = [f"{step.why}: {step.said or 'failed'}" for step in steps if not step.ok]
+    doubts += [f"{v.expect.why}: {v.error or 'no'}" for v in verdicts if not v.held]
+    doubts += plan.unproven
+    layers = dict.fromkeys(change.layer for change in (*plan.changes, *plan.keep))
+    held = tuple(
+        layer
+        for layer in layers
+        if (mine := [v for v in verdicts if v.expect.layer == layer]) and all(v.held for v in mine)
+    )
+    done = "unchanged" if plan.is_noop else "verified"
+    return Outcome(plan, "unverified" if doubts else done, steps, verdicts, tuple(doubts), held)

@@ -1,0 +1,121 @@
+"""Reading back from the record where a run stands, and going on from there.
+
+A run is what its entries say: the plan, its intents, what was sent, how it ended. Resuming believes none of that about
+the target: every step's effect is asked for anew, because a host may have been power-cycled since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from remedy.core.canon import canonical, decode
+from remedy.core.errors import Refused, StalePlan, UsageError
+from remedy.core.ports import Journal
+from remedy.core.values import Cell, Entry, Plan
+from remedy.engine.outcome import Outcome
+from remedy.engine.run import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as the record tells it. `status` is "" while it has no outcome (open, or in doubt)."""
+
+    plan: Plan
+    begun: str
+    steps: dict[str, str]
+    status: str
+
+    @property
+    def open(self) -> bool:
+        """Whether it never ended."""
+        return not self.status
+
+
+def read(journal: Journal, run: str) -> Run:
+    """The run of that id. Raises UsageError when the record has none."""
+    found = list(journal.entries(run=run))
+    plans = [entry for entry in found if entry.kind == "plan"]
+    if not plans:
+        hint = "`remedy incident list` shows what there is"
+        raise UsageError(f"the record has no run {run!r} that changed anything", hint=hint)
+    return _assemble(plans[0], found)
+
+
+def unfinished(journal: Journal) -> Iterator[Run]:
+    """Every run with a plan and no outcome, oldest first."""
+    ended = {entry.run for entry in journal.entries(kinds=("outcome",))}
+    for entry in journal.entries(kinds=("approval",)):
+        if entry.run not in ended:
+            yield read(journal, entry.run)
+
+
+def refuse_second_time(journal: Journal, run: str) -> None:
+    """Raise StalePlan when a run of that id has begun already: a saved plan is carried out once."""
+    if any(entry.kind == "approval" for entry in journal.entries(run=run)):
+        raise StalePlan(
+            f"run {run} has been carried out already", hint=f"`remedy incident show`, or `remedy undo {run}`"
+        )
+
+
+def proven_cells(plan: Plan) -> tuple[Cell, ...]:
+    """The cells an isolation's certificate closed: what has to answer again after the release."""
+    return tuple(
+        cell
+        for expect in plan.expects
+        for cell, wish in zip(expect.cells, json.loads(expect.wanted) if expect.cells else (), strict=False)
+        if wish == "blocked"
+    )
+
+
+def _assemble(plan: Entry, entries: list[Entry]) -> Run:
+    steps: dict[str, str] = {}
+    status = ""
+    for entry in entries:
+        body = cast("dict[str, Any]", json.loads(entry.body))
+        if entry.kind == "intent":
+            steps[body["step"]] = "in doubt"
+        elif entry.kind == "sent":
+            steps[body["step"]] = "done" if body["status"] == 0 else "failed"
+        elif entry.kind == "outcome":
+            status = body["status"]
+    return Run(decode(Plan, json.loads(plan.body)["plan"]), plan.time, steps, status)
+
+
+def resume(engine: Engine, run: Run) -> Outcome:
+    """Go on with a run that has no outcome, from what the target shows now.
+
+    Raises UsageError when it has ended, Refused when somebody else has been at the target since.
+    """
+    plan = run.plan
+    if not run.open:
+        raise UsageError(f"run {plan.run} has ended: {run.status}", hint=f"`remedy undo {plan.run}` takes it back")
+    engine.journal.hold(plan.target, run=plan.run, holder=engine.holder)
+    try:
+        return _go_on(engine, run)
+    finally:
+        engine.journal.let_go(plan.target, run=plan.run)
+
+
+def _go_on(engine: Engine, run: Run) -> Outcome:
+    plan = run.plan
+    named = [(f"{n}", c) for n, c in enumerate(plan.changes, 1)] + [(f"k{n}", c) for n, c in enumerate(plan.keep, 1)]
+    done: set[str] = set()
+    for name, change in named:
+        if change.seen is None:
+            continue
+        answer = canonical(engine.session.ask([change.seen], at=change.at)[0]).decode()
+        if plan.guard and answer == plan.guard.fallen and answer not in {change.before, change.after}:
+            return engine.rolled_back(plan)
+        if answer == change.after:
+            done.add(name)
+        elif change.before not in {"", answer}:
+            raise Refused(
+                f"{change.at} is neither as it was before the step nor as the step leaves it: {change.why}",
+                where=plan.target,
+                hint=f"somebody else has changed it; look, then `remedy undo {plan.run} --force`",
+            )
+    confirmed = run.steps.get("disarm") == "done" and {f"{n}" for n in range(1, len(plan.changes) + 1)} <= done
+    return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed)

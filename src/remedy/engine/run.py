@@ -1,0 +1,311 @@
+"""Carrying a plan out on one target.
+
+The order is always the same: hold the target, plan again and compare, journal the plan and its approval, arm the
+dead-man timer, then for each change journal the intent, send, journal the reply; confirm over a fresh login, keep,
+verify, journal the outcome. An intent without a reply means doubt, never failure: the target itself is asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from remedy.actions import Action
+from remedy.core.canon import Json, canonical, encode
+from remedy.core.errors import (
+    ApprovalNeeded,
+    ConnectionLost,
+    Interrupted,
+    RemedyError,
+    StalePlan,
+    TimedOut,
+    Unreachable,
+)
+from remedy.core.ports import Journal, Session
+from remedy.core.text import printable
+from remedy.core.values import Change, Context, Expect, Guard, Plan, Reply, Site, Target, Verdict
+from remedy.engine.outcome import Outcome, Step, judge
+
+#: Seconds an approval holds; a plan that waited longer is approved again.
+APPROVAL_SECONDS = 900
+#: Seconds to wait beyond the timer's deadline for the target to come back.
+_GRACE = 20.0
+_BETWEEN_LOGINS = 1.0
+_MOST_SAID = 400
+
+
+class Clock(Protocol):
+    """Time, passed in. `monotonic` in seconds for waiting, `sleep` in seconds; `now` in seconds since 1970."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since 1970, UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An approval: bound to one plan's hash, by somebody, until a time (seconds since 1970).
+
+    `login` says as whom remedy is logged in on the target, and which host key it accepted.
+    """
+
+    plan_hash: str
+    by: str
+    expires: float
+    login: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth showing while a run goes on. `kind`: phase, step, reply, verdict or note."""
+
+    target: str
+    kind: str
+    text: str
+    ok: bool = True
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One action on one target, with everything its plan is computed from."""
+
+    action: Action
+    target: Target
+    site: Site
+    context: Context
+
+    def plan(self, session: Session) -> Plan:
+        """Plan from the world as it is now. Reads only."""
+        return self.action.plan(self.target, self.site, self.context, session)
+
+
+@dataclass(slots=True)
+class Engine:
+    """Carries plans out. `observe` hears of everything as it happens; `stop` asks to end before the next step."""
+
+    session: Session
+    journal: Journal
+    clock: Clock
+    holder: str
+    observe: Callable[[Event], None] = lambda _event: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def approve(self, plan: Plan, by: str, login: str = "") -> Ticket:
+        """A ticket for exactly this plan."""
+        return Ticket(plan.hash, by, self.clock.now() + APPROVAL_SECONDS, login)
+
+    def rehearse(self, job: Job) -> Plan:
+        """Dry-run: the plan, recorded as such. Nothing is sent."""
+        plan = job.plan(self.session)
+        body: dict[str, Json] = {"action": plan.action, "target": plan.target, "plan": plan.hash}
+        body |= {"changes": len(plan.changes) + len(plan.keep), "note": "nothing was changed"}
+        self.journal.append("dry-run", body, incident=plan.incident, run=plan.run)
+        return plan
+
+    def apply(self, job: Job, plan: Plan, ticket: Ticket) -> Outcome:
+        """Carry out an approved plan.
+
+        Raises ApprovalNeeded (ticket for another plan, or expired), HeldByOther, StalePlan (nothing was changed),
+        Unreachable (how far it came is in the record), Interrupted.
+        """
+        if ticket.plan_hash != plan.hash:
+            raise ApprovalNeeded("the approval is for another plan", where=plan.target, hint="look at the plan again")
+        if ticket.expires < self.clock.now():
+            raise ApprovalNeeded("the approval has expired", where=plan.target, hint="look at the plan again")
+        self.journal.hold(plan.target, run=plan.run, holder=self.holder)
+        try:
+            self._tell(plan, "phase", "reading again, to be sure that nothing has changed")
+            now = job.plan(self.session)
+            if now.effect != plan.effect:
+                raise StalePlan(
+                    f"{plan.target} has changed since the plan was made: {difference(plan, now)}",
+                    hint="nothing was changed; plan again and look at what is different",
+                )
+            if plan.is_noop:
+                return self._finish(plan, (), self.verify(plan))
+            self._append(plan, "plan", {"plan": encode(plan), "hash": plan.hash, "action": plan.action})
+            approval: dict[str, Json] = {"plan": plan.hash, "by": ticket.by, "login": ticket.login}
+            self._append(plan, "approval", {**approval, "action": plan.action})
+            return self.carry_out(plan)
+        finally:
+            self.journal.let_go(plan.target, run=plan.run)
+
+    def carry_out(self, plan: Plan, *, done: frozenset[str] = frozenset(), confirmed: bool = False) -> Outcome:
+        """Send what `done` does not name yet; then confirm, keep and verify. The target is held by the caller."""
+        steps: list[Step] = []
+        todo = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
+        guard = plan.guard if not confirmed else None
+        self._may_stop(plan)
+        armed_at = self.clock.monotonic()
+        if guard and todo:
+            arm = Change(f"arm the dead-man timer: {guard.why}", guard.at, guard.arm, None, guard.state, "", '"armed"')
+            steps.append(self._step(plan, "arm", arm))
+            if not steps[-1].ok:
+                return self._finish(plan, tuple(steps), (), status="failed")
+        for name, change in todo:
+            step = self._step(plan, name, change)
+            steps.append(step)
+            if change.essential and not step.ok:
+                return self._back_out(plan, steps)
+        if guard:
+            fallen = self._confirm(plan, guard, armed_at, steps)
+            if fallen:
+                return self._finish(plan, tuple(steps), (), status="rolled-back")
+        for n, change in enumerate(plan.keep, 1):
+            self._may_stop(plan)
+            if f"k{n}" not in done:
+                steps.append(self._step(plan, f"k{n}", change))
+        self._may_stop(plan)
+        return self._finish(plan, tuple(steps), self.verify(plan, renewed=guard is not None))
+
+    def verify(self, plan: Plan, *, renewed: bool = False) -> tuple[Verdict, ...]:
+        """Ask every expectation from where it must hold, all places at once."""
+        self._tell(plan, "phase", "asking every vantage point")
+        if not renewed:
+            for at in {expect.at for expect in plan.expects if expect.fresh}:
+                self.session.renew(at)
+        places: dict[str, list[Expect]] = {}
+        for expect in plan.expects:
+            places.setdefault(expect.at, []).append(expect)
+        answers = self.session.ask_all([(at, [e.probe for e in asked]) for at, asked in places.items()])
+        verdicts: list[Verdict] = []
+        for asked, answer in zip(places.values(), answers, strict=True):
+            verdicts += [_verdict(expect, answer, i) for i, expect in enumerate(asked)]
+        for verdict in verdicts:
+            self._tell(plan, "verdict", verdict.expect.why, ok=verdict.held)
+        body: Json = [{"why": v.expect.why, "held": v.held, "answer": v.answer, "error": v.error} for v in verdicts]
+        self._append(plan, "verify", {"verdicts": body})
+        return tuple(verdicts)
+
+    def rolled_back(self, plan: Plan) -> Outcome:
+        """End a run whose timer has fired: management is back, the host stays cut off."""
+        return self._finish(plan, (), (), status="rolled-back")
+
+    def _step(self, plan: Plan, name: str, change: Change) -> Step:
+        """Intent, send, reply. When the session breaks in the middle, the target is asked what became of it."""
+        why, at = change.why, change.at
+        self._tell(plan, "step", why)
+        self._append(plan, "intent", {"step": name, "why": why, "plan": plan.hash})
+        try:
+            reply = self.session.send(change.do, at=at)
+        except (ConnectionLost, TimedOut) as error:
+            reply = self._settle(change, at, error)
+        said = printable(reply.err or reply.out, _MOST_SAID).strip() if reply.status else ""
+        self._append(plan, "sent", {"step": name, "status": reply.status, "said": said})
+        step = Step(name, why, reply.status == 0, said)
+        self._tell(plan, "reply", said or why, ok=step.ok)
+        return step
+
+    def _settle(self, change: Change, at: str, error: Unreachable) -> Reply:
+        """A step in doubt: log in again and look. Raises the original error when nobody answers."""
+        if change.seen is None:
+            raise error
+        try:
+            self.session.renew(at)
+            answer = canonical(self.session.ask([change.seen], at=at)[0]).decode()
+        except RemedyError:
+            raise error from None
+        if answer == change.after:
+            return Reply(0)
+        return Reply(255, err=f"the session broke and the step has no effect: {error.message}".encode())
+
+    def _back_out(self, plan: Plan, steps: list[Step]) -> Outcome:
+        """An essential step was refused. Containment that is already there stays; anything else is undone."""
+        if plan.on_failure == "undo":
+            done = [c for n, c in enumerate(plan.changes, 1) if any(s.name == f"{n}" and s.ok for s in steps)]
+            for n, change in enumerate(reversed(done), 1):
+                if change.undo:
+                    steps.append(self._step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
+        if plan.guard and len([s for s in steps if s.ok]) <= 1:
+            steps.append(self._step(plan, "disarm", _disarm(plan.guard)))
+        return self._finish(plan, tuple(steps), (), status="failed")
+
+    def _confirm(self, plan: Plan, guard: Guard, armed_at: float, steps: list[Step]) -> bool:
+        """Disarm the timer over a fresh login. True when it has fired instead.
+
+        Raises Unreachable when nobody answers even after the timer's deadline: the run stays open.
+        """
+        self._tell(plan, "phase", "confirming over a fresh login")
+        deadline = armed_at + guard.seconds + _GRACE
+        while True:
+            try:
+                self.session.renew(guard.at)
+                steps.append(self._step(plan, "disarm", _disarm(guard)))
+                return not steps[-1].ok and self._has_fallen(guard, steps)
+            except Unreachable as error:
+                if self.clock.monotonic() >= deadline:
+                    hint = f"use the recovery card on the console; then `remedy resume`, or `remedy undo {plan.run}`"
+                    raise Unreachable(
+                        f"no login for {guard.seconds + _GRACE:.0f} s after the change: {error.message}",
+                        where=plan.target,
+                        hint=hint,
+                    ) from error
+                self._tell(plan, "note", f"no fresh login yet: {error.message}", ok=False)
+                self.clock.sleep(_BETWEEN_LOGINS)
+
+    def _has_fallen(self, guard: Guard, steps: list[Step]) -> bool:
+        """The timer is gone: either it fired, or something on the target ended it (then there is nothing to undo)."""
+        answer = canonical(self.session.ask([guard.seen], at=guard.at)[0]).decode()
+        if answer == guard.fallen:
+            return True
+        steps[-1] = Step("disarm", steps[-1].why, ok=False, said="the timer was gone before it was disarmed")
+        return False
+
+    def _finish(
+        self, plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...], *, status: str = ""
+    ) -> Outcome:
+        outcome = judge(plan, steps, verdicts)
+        if status:
+            doubts = outcome.doubts or (status,)
+            outcome = Outcome(plan, status, steps, verdicts, doubts, ())
+        body: dict[str, Json] = {"status": outcome.status, "exit_code": outcome.exit_code, "action": plan.action}
+        body |= {"target": plan.target, "plan": plan.hash, "held": [*outcome.held], "doubts": [*outcome.doubts]}
+        self._append(plan, "outcome", body)
+        self._tell(plan, "outcome", outcome.status, ok=outcome.exit_code == 0)
+        return outcome
+
+    def _may_stop(self, plan: Plan) -> None:
+        if self.stop.is_set():
+            raise Interrupted(
+                f"stopped before the next step on {plan.target}",
+                hint=f"`remedy resume {plan.run}` goes on, `remedy undo {plan.run}` takes it back",
+            )
+
+    def _append(self, plan: Plan, kind: str, body: dict[str, Json]) -> None:
+        self.journal.append(kind, {**body, "target": plan.target}, incident=plan.incident, run=plan.run)
+
+    def _tell(self, plan: Plan, kind: str, text: str, *, ok: bool = True) -> None:
+        self.observe(Event(plan.target, kind, text, ok, plan.run))
+
+
+def _disarm(guard: Guard) -> Change:
+    return Change("disarm the dead-man timer", guard.at, guard.disarm)
+
+
+def _verdict(expect: Expect, answer: tuple[Json, ...] | Exception, index: int) -> Verdict:
+    if isinstance(answer, Exception):
+        return Verdict(expect, held=False, answer="", error=f"{expect.at} could not be asked: {answer}")
+    text = canonical(answer[index]).decode()
+    return Verdict(expect, held=expect.holds(answer[index]), answer=text)
+
+
+def difference(old: Plan, new: Plan) -> str:
+    """In a few words, what has changed between two plans for the same action."""
+    if old.facts != new.facts:
+        return "its facts"
+    if old.expects != new.expects or old.unproven != new.unproven:
+        return "who can reach whom"
+    if (old.changes, old.keep, old.guard) != (new.changes, new.keep, new.guard):
+        return "what would be sent"
+    return "the plan's options"

@@ -1,0 +1,129 @@
+"""Judging an inventory: what is wrong, what is risky, what is ignored.
+
+Decides the findings of `remedy inventory check` beyond those noted while reading. Every host is tried as a target
+and its policy read, so that what would fail in an emergency fails here first. Asks no network.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from remedy.core.errors import InventoryError, UsageError
+from remedy.inventory import credentials, policy, target
+from remedy.inventory.documents import Vaulted
+from remedy.inventory.findings import Finding, Located, of_error
+
+if TYPE_CHECKING:
+    from remedy.inventory.inventory import Inventory
+
+_RANK: Final = {"error": 0, "warning": 1, "info": 2}
+_GROUP_OR_OTHER_READABLE: Final = 0o077
+
+
+def findings(inventory: Inventory) -> tuple[Finding, ...]:
+    """All findings, errors first, each once."""
+    found = [*inventory.notes, *_overall(inventory)]
+    seen_variables: dict[tuple[str, str], None] = {}
+    places: dict[tuple[str, int], str] = {}
+    for host in inventory.hosts:
+        for name, located in inventory.located(host).items():
+            if (name, located.where) not in seen_variables:
+                seen_variables[name, located.where] = None
+                found.extend(_variable(name, located))
+        found.extend(_host(inventory, host, places))
+    for group in inventory.groups:
+        found.extend(_group(inventory, group))
+    return tuple(sorted(dict.fromkeys(found), key=lambda finding: _RANK[finding.severity]))
+
+
+def _overall(inventory: Inventory) -> Iterator[Finding]:
+    if not inventory.hosts:
+        yield Finding("warning", str(inventory.path), "the inventory has no hosts")
+    for name, paths in inventory.encrypted.items():
+        for path in paths:
+            yield Finding(
+                "warning",
+                path,
+                f"encrypted with Ansible Vault: its variables for {name.partition(':')[2]} are not seen",
+                "keep what remedy needs in a file in clear, and secrets by reference",
+            )
+
+
+def _variable(name: str, located: Located) -> Iterator[Finding]:
+    if isinstance(located.value, Vaulted):
+        yield Finding(
+            "info", located.where, f"{name} is encrypted with Ansible Vault: unusable here", "refer to it by command"
+        )
+        return
+    if name.startswith("remedy_") and name not in policy.KEYS and not credentials.is_secret(name):
+        near = difflib.get_close_matches(name, policy.KEYS, n=1)
+        yield Finding(
+            "warning", located.where, f"{name} is no known key", f"did you mean {near[0]}?" if near else "remove it"
+        )
+    in_clear = str(credentials.masked(name, located.value)) == "<secret literal>" and "{{" not in str(located.value)
+    if credentials.is_secret(name) and in_clear:
+        yield Finding(
+            "warning",
+            located.where,
+            f"{name} stands here in clear",
+            "write {env: NAME}, {file: PATH}, {command: […]} or {keyring: […]}",
+        )
+
+
+def _host(inventory: Inventory, host: str, places: dict[tuple[str, int], str]) -> Iterator[Finding]:
+    try:
+        made = inventory.target(host)
+        options = inventory.login(host).options()
+    except InventoryError as error:
+        yield of_error(error)
+    else:
+        twin = places.setdefault((made.address, made.port), host)
+        if twin != host:
+            yield Finding("warning", host, f"has the address and port of {twin}", "is one of them a leftover?")
+        for ignored in options.ignored:
+            yield Finding("warning", host, f"the ssh option {ignored} is ignored", _why(ignored))
+        yield from _files(made.key_file, made.known_hosts)
+    try:
+        rules = inventory.policy(host)
+        if rules.vantage:
+            inventory.select(rules.vantage_for)
+    except InventoryError as error:
+        yield of_error(error)
+    except UsageError as error:
+        where = inventory.located(host)["remedy_vantage_for"].where
+        yield Finding("error", where, f"remedy_vantage_for: {error.message}", error.hint)
+
+
+def _why(option: str) -> str:
+    return "host keys are always checked" if "host" in option.lower() else "remove it for this host if it matters"
+
+
+def _files(key: str, known_hosts: str) -> Iterator[Finding]:
+    if not os.path.exists(known_hosts):  # noqa: PTH110 -- a path as text in a Target
+        yield Finding("warning", known_hosts, "there is no such file, so no host key is known", "set remedy_known_hosts")
+    if not key:
+        return
+    try:
+        mode = os.stat(key).st_mode  # noqa: PTH116 -- as above
+    except OSError as error:
+        yield Finding("warning", key, f"private key: {error.strerror}", f"correct {target.KEY[1]}")
+        return
+    if mode & _GROUP_OR_OTHER_READABLE:
+        yield Finding("warning", key, "private key is open to others", f"chmod 600 {key}")
+
+
+def _group(inventory: Inventory, group: str) -> Iterator[Finding]:
+    try:
+        inventory.budget(group)
+    except InventoryError as error:
+        yield of_error(error)
+    if group not in {"all", "ungrouped"} and not inventory.groups[group].members:
+        yield Finding("info", group, "the group has no hosts")
+    if target.HOST[0] in inventory.group_variables(group):
+        where = inventory.group_variables(group)[target.HOST[0]].where
+        yield Finding(
+            "warning", where, f"ansible_host of group {group}: all its hosts get one address", "set it per host"
+        )

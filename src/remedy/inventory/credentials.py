@@ -1,0 +1,223 @@
+"""Secrets by reference: which variables are secret, where each is kept, and reading it at the time of use.
+
+Decides what never appears in a listing, a plan or a record, and how a reference is followed. A value is held only
+between `resolve` and the login that needs it.
+
+    ansible_become_password: {env: REMEDY_SUDO}
+    ansible_password: {file: ~/.secrets/web}             # relative to the inventory directory
+    ansible_become_password: {command: [pass, show, ops/sudo]}
+    ansible_password: {keyring: [remedy, web01]}
+    ansible_password: "{{ lookup('env', 'SSHPASS') }}"   # Ansible's own forms: env and file
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from remedy.core.errors import InventoryError
+from remedy.core.values import Secret
+from remedy.inventory.documents import Unsafe, Vaulted
+from remedy.inventory.templates import lookup_of, sole_expression
+
+#: How long a command may take to answer with a secret, in seconds; long enough for a person to touch a token.
+COMMAND_SECONDS: Final = 30
+_MAX_SECRET: Final = 65_536
+_SECRET_KEY: Final = re.compile(
+    r"(?:^|_)(?:pass|passwd|password|passphrase|secret|token|api_?key)s?\Z|^remedy_secret", re.IGNORECASE
+)
+_LOOKUPS: Final = {"env": "env", "ansible.builtin.env": "env", "file": "file", "ansible.builtin.file": "file"}
+_KEYRING_PARTS: Final = 2
+_FORMS: Final = "write {env: NAME}, {file: PATH}, {command: [PROGRAM, …]} or {keyring: [SERVICE, USER]}"
+
+
+def is_secret(key: str) -> bool:
+    """Whether a variable of this name holds a secret: `*_password`, `*_pass`, `*_token`, `remedy_secret*` and alike."""
+    return bool(_SECRET_KEY.search(key))
+
+
+def reference(key: str, value: object, *, where: str, locate: Callable[[str], str]) -> Secret | None:
+    """The secret a variable's value stands for; None when it is empty.
+
+    `locate` makes a path absolute. A literal is kept inside the Secret, which never shows it. Raises InventoryError
+    when the value is of none of the known forms.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, Vaulted):
+        return Secret(f"vault:{key} at {where}")
+    if isinstance(value, dict):
+        return _mapped(key, value, where, locate)
+    if isinstance(value, str):
+        found = None if isinstance(value, Unsafe) else _lookup(value)
+        if found:
+            return Secret(f"{found[0]}:{locate(found[1]) if found[0] == 'file' else found[1]}")
+        return Secret(f"literal:{key}", str(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Secret(f"literal:{key}", str(value))  # an INI password of digits only
+    raise InventoryError(f"{key} is no password and no reference to one", where=where, hint=_FORMS)
+
+
+def is_lookup(value: object) -> bool:
+    """Whether a value is one of Ansible's own references: `lookup('env', …)` or `lookup('file', …)`."""
+    return isinstance(value, str) and not isinstance(value, Unsafe) and _lookup(value) is not None
+
+
+def _mapped(key: str, value: Mapping[object, object], where: str, locate: Callable[[str], str]) -> Secret:
+    kind, content = next(iter(value.items())) if len(value) == 1 else ("", None)
+    words = isinstance(content, list) and content and all(isinstance(word, str) for word in content)
+    if kind in {"env", "file"} and isinstance(content, str) and content:
+        return Secret(f"{kind}:{locate(content) if kind == 'file' else content}")
+    if kind == "command" and words:
+        return Secret("command:" + json.dumps(content, ensure_ascii=False))
+    if kind == "keyring" and words and isinstance(content, list) and len(content) == _KEYRING_PARTS:
+        return Secret("keyring:" + json.dumps(content, ensure_ascii=False))
+    raise InventoryError(f"{key} is no reference to a secret", where=where, hint=_FORMS)
+
+
+def _lookup(text: str) -> tuple[str, str] | None:
+    if "lookup" not in text:
+        return None
+    expression = sole_expression(text)
+    call = lookup_of(expression) if expression is not None else None
+    return (_LOOKUPS[call[0]], call[1]) if call and call[0] in _LOOKUPS else None
+
+
+def masked(key: str, value: object) -> object:
+    """A variable's value fit for people: secrets and encrypted values replaced by what they refer to."""
+    if isinstance(value, Vaulted):
+        return "<secret vault>"
+    if is_secret(key) and value is not None and value != "" and not isinstance(value, bool):
+        try:
+            return str(reference(key, value, where="", locate=str)).replace(f"literal:{key}", "literal")
+        except InventoryError:
+            return "<secret malformed>"
+    if isinstance(value, dict):
+        return {name: masked(str(name), item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [masked("", item) for item in value]
+    return value
+
+
+def resolve(secret: Secret, *, environ: Mapping[str, str] | None = None) -> str:
+    """The secret itself. Called where it is used, and kept no longer than that.
+
+    `environ` (the process's own by default) serves `env:` references and is given to `command:` and `keyring:`
+    programs. Raises InventoryError naming the reference, never the value, when it cannot be had.
+    """
+    environ = os.environ if environ is None else environ
+    kind, _, rest = secret.reference.partition(":")
+    if secret.value:
+        return secret.value
+    if kind == "env":
+        if not environ.get(rest):
+            raise _unavailable(secret, "the environment variable is not set", f"export {rest}")
+        return environ[rest]
+    if kind == "file":
+        return _clean(secret, _file(secret, Path(rest)))
+    if kind == "command":
+        return _clean(secret, _command(secret, json.loads(rest), environ))
+    if kind == "keyring":
+        service, user = json.loads(rest)
+        return _keyring(secret, service, user, environ)
+    if kind == "vault":
+        raise _unavailable(
+            secret,
+            "it is encrypted with Ansible Vault, and remedy does not decrypt it",
+            "refer to it as {command: [ansible-vault, view, FILE]} or keep it in a keyring",
+        )
+    raise _unavailable(secret, "the reference is of no known kind", _FORMS)
+
+
+def _unavailable(secret: Secret, why: str, hint: str) -> InventoryError:
+    return InventoryError(f"cannot read the secret: {why}", where=secret.reference, hint=hint)
+
+
+def _clean(secret: Secret, data: bytes) -> str:
+    """One line without its line end."""
+    try:
+        text = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise _unavailable(secret, "it is not UTF-8 text", "keep one line of text") from error
+    if not text or "\n" in text or "\x00" in text:
+        raise _unavailable(secret, "it is empty or has more than one line", "keep exactly one line")
+    return text
+
+
+def _file(secret: Secret, path: Path) -> bytes:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as stream:  # noqa: PTH123 -- an open descriptor, not a path
+            data = stream.read(_MAX_SECRET + 1)
+    except OSError as error:
+        raise _unavailable(secret, error.strerror or "unreadable", "check the path and who may read it") from error
+    if len(data or b"") > _MAX_SECRET:
+        raise _unavailable(secret, "the file is too long for a secret", "keep exactly one line")
+    return data or b""
+
+
+def _command(secret: Secret, argv: list[str], environ: Mapping[str, str]) -> bytes:
+    by_hand = "run it by hand to see what it says"
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _unavailable(secret, f"{argv[0]}: {error.strerror}", "install it or correct the path") from error
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(COMMAND_SECONDS, stop)
+    timer.start()
+    try:
+        with process:
+            data = process.stdout.read(_MAX_SECRET + 1) if process.stdout else b""
+            if len(data) > _MAX_SECRET:
+                os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise _unavailable(secret, f"no answer within {COMMAND_SECONDS} s", by_hand)
+    if len(data) > _MAX_SECRET:
+        raise _unavailable(secret, "the answer is too long for a secret", by_hand)
+    if process.returncode:
+        raise _unavailable(secret, f"{argv[0]} ended with status {process.returncode}", by_hand)
+    return data
+
+
+def _keyring(secret: Secret, service: str, user: str, environ: Mapping[str, str]) -> str:
+    tool = shutil.which("secret-tool", path=environ.get("PATH"))
+    if tool:
+        return _clean(secret, _command(secret, [tool, "lookup", "service", service, "username", user], environ))
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError as error:
+        raise _unavailable(
+            secret, "there is neither secret-tool nor the keyring module", "install libsecret-tools or keyring"
+        ) from error
+    try:
+        found = keyring.get_password(service, user)
+    except Exception as error:  # the back ends raise what they like; wrapped once, here
+        raise _unavailable(secret, f"the keyring refuses: {type(error).__name__}", "unlock the keyring") from error
+    if not found:
+        raise _unavailable(secret, f"the keyring has no entry for {user} at {service}", "store it there first")
+    return str(found)

@@ -1,0 +1,242 @@
+"""All machines of the lab and their power: who boots, who dies, who boots again.
+
+Decides the order of power and cables, and when a host counts as ready. Leaves to others: one host's own life
+(machine.py, container.py, systemd_host.py), cables (cabling.py), faults (faults.py), talking (supervisor.py).
+
+Must run in one thread: a host dies with the thread that forked it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from remedy.core.errors import RemedyError, UsageError
+from remedy.lab import cabling, container, device_guard, faults, layers, systemd_host
+from remedy.lab.credentials import Credentials
+from remedy.lab.inside import run_inside
+from remedy.lab.machine import Machine
+from remedy.lab.topology import CONTROLLER, Host, Topology, topology
+
+__all__ = ["Estate", "s3_installed"]
+
+#: How often readiness is looked at while hosts boot, and how long they may take, in seconds.
+_GLANCE = 0.02
+_PATIENCE = 60.0
+#: Services nobody waits for.
+_IN_BACKGROUND = ("s3",)
+_S3 = "from moto.server import main; main(['-H', '::', '-p', '9000'])"
+
+
+def s3_installed() -> bool:
+    """Whether this Python can run the off-site S3 endpoint."""
+    return importlib.util.find_spec("moto") is not None
+
+
+class Estate:
+    """All machines. `settings` is lab.json as the client wrote it; `stopping` ends every wait."""
+
+    def __init__(self, state: Path, settings: dict[str, Any]) -> None:
+        """Nothing runs yet."""
+        self.state = state
+        self.settings = settings
+        self.image = Path(settings["image"])
+        self.credentials = Credentials(state)
+        self.topology: Topology = topology(settings["hosts"], tuple(settings["extra"]))
+        lowers = (state / "common", self.image)
+        self.machines = {
+            host.name: Machine(host, container.Rootfs(state / "disks" / host.name, lowers))
+            for host in self.topology.hosts
+        }
+        #: The machine itself, as far as cable faults are concerned.
+        self.cable = Machine(Host(CONTROLLER, "management", 1), container.Rootfs(state, ()), pid=os.getpid())
+        self.stopping = False
+
+    @property
+    def scene(self) -> faults.Scene:
+        """What faults act in."""
+        return faults.Scene(self.machines["fw01"].running, self.credentials)
+
+    def start(self) -> None:
+        """Write all disks, cable everything, switch everything on. Raises RemedyError, OSError."""
+        device_guard.create()
+        layers.write_common(self.state / "common", self.image, self.credentials)
+        for machine in self.machines.values():
+            machine.create_disk()
+            layers.write_disk(machine.rootfs.upper, machine.host, self.topology, self.image, self.credentials)
+        self.power_on_router()
+        self.power_on([machine for machine in self.machines.values() if not machine.host.is_router])
+
+    def power_on_router(self) -> None:
+        """Boot fw01 and plug every running host and this machine into it; at `start` no host runs yet."""
+        cabling.wait_unplugged()
+        router = self.machines["fw01"]
+        waiting = container.prepare("fw01", router.rootfs)
+        router.pid = waiting.pid
+        router.boots += 1
+        cabling.build_bridges(waiting.pid)
+        cabling.attach_controller(waiting.pid, os.getpid())
+        running = [machine for machine in self.machines.values() if machine.pid is not None and machine is not router]
+        if running:
+            cabling.attach(waiting.pid, [(machine.host, machine.running) for machine in running])
+        container.release(waiting)
+        for machine in (*running, self.cable):
+            if machine is not self.cable:
+                run_inside(machine.host.name, machine.running, ["/usr/local/sbin/lab-network"])
+            faults.restore_cable_faults(machine, self.scene)
+
+    def power_on(self, machines: list[Machine]) -> None:
+        """Boot these hosts together. Those with systemd boot their own way."""
+        router = self.machines["fw01"].running
+        plain = [machine for machine in machines if not machine.host.systemd]
+        waiting = []
+        for machine in plain:
+            prepared = container.prepare(machine.host.name, machine.rootfs, router)
+            machine.pid = prepared.pid
+            waiting.append(prepared)
+        if plain:
+            cabling.attach(router, [(machine.host, machine.running) for machine in plain])
+        for prepared in waiting:
+            container.release(prepared)
+        for machine in machines:
+            if machine.host.systemd:
+                systemd_host.boot(machine, router)
+            machine.boots += 1
+            faults.restore_cable_faults(machine, self.scene)
+
+    def power_off(self, machine: Machine) -> None:
+        """Cable first, so that nothing the dying host sends gets out; then everything in it at once."""
+        if machine.pid is None:
+            return
+        machine.end_wire()
+        with contextlib.suppress(RemedyError):  # a host that died by itself has taken its cable with it
+            cabling.detach(self.machines["fw01"].running, machine.host)
+        machine.kill()
+
+    def start_s3(self) -> None:
+        """Start the S3 endpoint in offsite's network; it is this machine's Python, not the host's."""
+        machine = self.machines["offsite"]
+        if not s3_installed() or machine.pid is None or machine.companions:
+            return
+        with (self.state / "s3.log").open("ab") as log:
+            process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *cabling.in_network(machine.pid, [sys.executable, "-c", _S3])],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        machine.companions.append(process.pid)
+        process.returncode = 0  # waited for by pid
+
+    def wait_ready(self, names: list[str], patience: float = _PATIENCE) -> None:
+        """Return when every service of these hosts answers. Raises RemedyError naming those that do not."""
+        until = time.monotonic() + patience
+        pending = [self.machines[name] for name in names]
+        while pending and not self.stopping:
+            if not self.unready(pending[-1]):
+                pending.pop()
+            elif time.monotonic() > until:
+                waiting = [(machine.host.name, self.unready(machine)) for machine in pending]
+                text = ", ".join(f"{name} ({' '.join(services)})" for name, services in waiting if services)
+                raise RemedyError(f"not ready after {patience:g} s: {text}", hint=f"see the logs in {self.state}")
+            else:
+                time.sleep(_GLANCE)
+
+    @staticmethod
+    def unready(machine: Machine) -> list[str]:
+        """The services of a host that should answer and do not, and `link` when it cannot send."""
+        expected = {name for name, up in machine.services().items() if not up} - set(_IN_BACKGROUND)
+        if "sshd-stop" in machine.faults:
+            expected.discard("ssh")
+        if "link-cut" not in machine.faults and not machine.link_up:
+            expected.add("link")
+        return sorted(expected)
+
+    def stop(self) -> None:
+        """Take everything down; returns when no process, link or route of the lab is left."""
+        cabling.detach_controller()
+        for machine in (*self.machines.values(), self.cable):
+            machine.end_wire()
+        for machine in self.machines.values():
+            if machine.pid is not None:
+                os.kill(machine.pid, signal.SIGKILL)
+        for machine in self.machines.values():
+            machine.kill()
+        device_guard.kill()
+        device_guard.remove()
+
+    def reap(self) -> None:
+        """Take note of dead children: a host that rebooted itself boots again, one that halted stays off."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for machine in (*self.machines.values(), self.cable):
+                if pid == machine.wire:
+                    machine.wire = None
+                    machine.faults.pop("delay", None)
+                    faults.replug(machine, self.scene)
+                if pid in machine.companions:
+                    machine.companions.remove(pid)
+                if machine is not self.cable and pid in (machine.child, machine.pid):
+                    self.host_died(machine, status)
+
+    def reap_safely(self) -> None:
+        """Reap; a host that then does not boot again stays off (status shows it), the others must not suffer."""
+        try:
+            self.reap()
+        except (RemedyError, OSError) as error:
+            traceback.print_exception(error)
+
+    def host_died(self, machine: Machine, status: int) -> None:
+        """A host ended by itself: boot it again if that was a reboot, else it stays off."""
+        machine.pid = machine.child = None
+        machine.end_wire()
+        machine.end_companions()
+        machine.faults["power-off"] = 0.0
+        if machine.host.is_router:
+            self.lose_cables()
+        else:
+            with contextlib.suppress(RemedyError):  # the cable may be gone with the host's network already
+                cabling.detach(self.machines["fw01"].running, machine.host)
+        if machine.host.is_router or systemd_host.wants_reboot(machine, status):
+            self.power("power-on", machine)
+
+    def lose_cables(self) -> None:
+        """fw01 is off, so all forwarders and cables are gone with its network."""
+        for machine in (*self.machines.values(), self.cable):
+            machine.end_wire()
+
+    def power(self, kind: str, machine: Machine) -> None:
+        """Switch a host off, on, or off and on again."""
+        if machine is self.cable:
+            raise UsageError("this machine is not part of the lab and stays on")
+        if machine.host.is_router and kind == "power-off":
+            raise UsageError("fw01 carries all cables and cannot stay off", hint="power-cycle it instead")
+        if kind in ("power-cycle", "power-off"):
+            if machine.host.is_router:
+                self.lose_cables()
+                machine.kill()
+            else:
+                self.power_off(machine)
+            machine.faults["power-off"] = 0.0
+        if kind in ("power-cycle", "power-on") and machine.pid is None:
+            machine.faults.pop("power-off", None)
+            if machine.host.is_router:
+                self.power_on_router()
+            else:
+                self.power_on([machine])
+            self.wait_ready([machine.host.name])
+            if machine.host.name == "offsite":
+                self.start_s3()

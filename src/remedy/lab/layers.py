@@ -1,0 +1,272 @@
+"""What is on the hosts' disks beyond the shared image: a layer common to all, and each host's own files.
+
+Decides files, accounts and the boot sequence. Leaves to others: mounting (container.py) and power (supervisor.py).
+
+Boot of a host: busybox init runs /etc/init.d/rcS, which empties /tmp, runs every executable /etc/rcS.d/S* with the
+argument `start`, and only then brings up the network; after that init keeps sshd and the host's service running.
+So whatever a tool installs in /etc/rcS.d is in force before the first packet, as on a real machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from remedy.lab import perimeter, site_content
+from remedy.lab.credentials import Credentials
+from remedy.lab.topology import ZONES, Host, Topology
+
+__all__ = ["PROGRAMS", "write_common", "write_disk"]
+
+#: Where the lab's own programs lie inside hosts.
+PROGRAMS = "/usr/local/lib/remedy-lab"
+
+_SSHD_CONFIG = """\
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+PasswordAuthentication yes
+KbdInteractiveAuthentication no
+UsePAM no
+UseDNS no
+MaxStartups 200
+MaxSessions 200
+LoginGraceTime 30
+PrintMotd no
+PrintLastLog no
+X11Forwarding no
+Subsystem sftp internal-sftp
+"""
+
+_RCS = """\
+#!/bin/sh
+# What a machine does between power-on and its services: clean up, boot hooks in order, then the network.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+for left in /tmp/* /tmp/.[!.]*; do
+  [ -e "$left" ] && rm -rf "$left"
+done
+mkdir -p /run/lock /run/sshd
+[ -f /etc/remedy-lab/site.sql ] && install -d -o mysql -g mysql /run/mysqld
+for hook in /etc/rcS.d/S*; do
+  [ -x "$hook" ] && "$hook" start </dev/null >>/var/log/boot.log 2>&1
+done
+. /usr/local/sbin/lab-network >>/var/log/boot.log 2>&1
+"""
+
+_NETWORK = """\
+#!/bin/sh
+# Brings up the host's addresses and, on the router, forwarding and the perimeter's rules.
+[ -f /etc/remedy-lab/perimeter.nft ] && nft -f /etc/remedy-lab/perimeter.nft
+[ -f /etc/remedy-lab/sysctl ] && sysctl -q -p /etc/remedy-lab/sysctl
+exec ip -force -batch /etc/remedy-lab/network
+"""
+
+_SERVICE = """\
+#!/bin/sh
+# lab-service NAME COMMAND...: keep COMMAND running unless an operator stopped NAME.
+# sshd's sandbox kills it when the preloaded library of the clock fault opens its file there, so sshd is left out.
+name=$1
+shift
+export FAKETIME_SKIP_CMDS=sshd
+while :; do
+  while [ -e "/etc/remedy-lab/stopped/$name" ]; do sleep 0.1; done
+  "$@" >>"/var/log/$name.log" 2>&1
+  sleep 0.1
+done
+"""
+
+_MARIADB = """\
+[mysqld]
+bind-address = *
+skip-name-resolve
+innodb_buffer_pool_size = 24M
+innodb_log_file_size = 8M
+performance_schema = OFF
+server_id = 21
+log_bin = /var/lib/mysql/binlog
+init_file = /etc/remedy-lab/site.sql
+"""
+
+_NETWORK_UNIT = """\
+[Unit]
+Description=Addresses of this lab host
+DefaultDependencies=no
+After=network-pre.target systemd-sysctl.service
+Before=network.target
+Wants=network-pre.target network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/sbin/lab-network
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_ROUTER_SYSCTL = """\
+net.ipv4.ip_forward=1
+net.ipv6.conf.all.forwarding=1
+-net.bridge.bridge-nf-call-iptables=0
+-net.bridge.bridge-nf-call-ip6tables=0
+-net.bridge.bridge-nf-call-arptables=0
+"""
+
+_COMMANDS = {
+    "http": f"/usr/bin/python3 -I {PROGRAMS}/site.py",
+    "c2": f"/usr/bin/python3 -I {PROGRAMS}/c2.py",
+    "mysql": "/usr/sbin/mariadbd --user=mysql",
+    "dns": "/usr/sbin/dnsmasq --keep-in-foreground --conf-file=/etc/remedy-lab/dnsmasq.conf",
+}
+
+
+def write_common(layer: Path, image: Path, credentials: Credentials) -> None:
+    """Write the layer all hosts of this lab share: accounts, sshd's settings, the boot sequence, the programs."""
+    _accounts(layer, image, credentials)
+    _put(layer, "etc/ssh/sshd_config", _SSHD_CONFIG)
+    _put(layer, "etc/init.d/rcS", _RCS, 0o755)
+    _put(layer, "usr/local/sbin/lab-network", _NETWORK, 0o755)
+    _put(layer, "usr/local/sbin/lab-service", _SERVICE, 0o755)
+    _put(layer, "etc/systemd/system/lab-network.service", _NETWORK_UNIT)
+    pam = (image / "etc/pam.d/common-auth").read_text(encoding="utf-8")
+    _put(layer, "etc/pam.d/common-auth", pam.replace("pam_unix.so nullok", "pam_unix.so nullok nodelay"))
+    for program in (Path(__file__).parent / "programs").glob("[a-z]*.py"):
+        _put(layer, f"{PROGRAMS}/{program.name}", program.read_text(encoding="utf-8"), 0o755)
+
+
+def _accounts(layer: Path, image: Path, credentials: Credentials) -> None:
+    password = credentials.sudo_password.read_text(encoding="ascii")
+    hashed = subprocess.run(
+        ["/usr/sbin/chroot", str(image), "/usr/bin/openssl", "passwd", "-6", "-stdin"],
+        input=password,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    people = (("ops", 1000, "*"), ("opspw", 1001, hashed))
+    texts = {name: (image / "etc" / name).read_text(encoding="utf-8") for name in ("passwd", "group", "shadow")}
+    for name, number, secret in people:
+        texts["passwd"] += f"{name}:x:{number}:{number}::/home/{name}:/bin/bash\n"
+        texts["group"] += f"{name}:x:{number}:\n"
+        texts["shadow"] += f"{name}:{secret}:19800:0:99999:7:::\n"
+    _put(layer, "etc/passwd", texts["passwd"])
+    _put(layer, "etc/group", texts["group"])
+    _put(layer, "etc/shadow", texts["shadow"], 0o640, group=42)
+    _put(layer, "etc/sudoers.d/remedy-lab", "ops ALL=(ALL) NOPASSWD: ALL\nopspw ALL=(ALL) ALL\n", 0o440)
+    key = credentials.controller_key.with_name("controller.pub").read_text(encoding="ascii")
+    for home, owner in (("root", 0), ("home/ops", 1000), ("home/opspw", 1001)):
+        _put(layer, f"{home}/.ssh/authorized_keys", key, 0o600, owner=owner, group=owner)
+        for folder in (layer / home / ".ssh", layer / home):
+            folder.chmod(0o700)
+            os.chown(folder, owner, owner)
+
+
+def write_disk(upper: Path, host: Host, topology: Topology, image: Path, credentials: Credentials) -> None:
+    """Write the files only `host` has, as they are before its first boot."""
+    zone = ZONES[host.zone]
+    _put(upper, "etc/hostname", f"{host.name}\n")
+    _put(upper, "etc/hosts", f"127.0.0.1 localhost {host.name}\n::1 localhost ip6-localhost ip6-loopback\n")
+    resolvers = f"nameserver {zone.gateway4}\nnameserver {zone.gateway6}\n"
+    _put(upper, "etc/resolv.conf", f"search {perimeter.DOMAIN}\n{resolvers}options timeout:1 attempts:1\n")
+    key = credentials.host_key(host.name)
+    _put(upper, "etc/ssh/ssh_host_ed25519_key", key.read_text(encoding="ascii"), 0o600)
+    public = key.with_name(key.name + ".pub").read_text(encoding="ascii")
+    _put(upper, "etc/ssh/ssh_host_ed25519_key.pub", public)
+    _put(upper, "etc/remedy-lab/network", _network(host))
+    _put(upper, "etc/inittab", _inittab(host))
+    if host.is_router:
+        _put(upper, "etc/remedy-lab/perimeter.nft", perimeter.ruleset(topology))
+        _put(upper, "etc/remedy-lab/hosts", perimeter.hosts_file(topology))
+        _put(upper, "etc/remedy-lab/dnsmasq.conf", perimeter.dnsmasq_conf())
+        _put(upper, "etc/remedy-lab/sysctl", _ROUTER_SYSCTL)
+    if "http" in host.services:
+        _put(upper, "srv/site/page.html", site_content.PAGE)
+        settings = {
+            "host": topology["db01"].v4,
+            "user": "site",
+            "password": credentials.database_password.read_text(encoding="ascii"),
+            "database": "site",
+        }
+        _put(upper, "etc/remedy-lab/site.json", json.dumps(settings), 0o640, group=_number(image, "group", "www-data"))
+    if "mysql" in host.services:
+        password = credentials.database_password.read_text(encoding="ascii")
+        script = site_content.database_script(password, ("198.18.1.%", "2001:db8:0:1:%"))
+        _put(upper, "etc/remedy-lab/site.sql", script, 0o600, owner=_number(image, "passwd", "mysql"))
+        _put(upper, "etc/mysql/mariadb.conf.d/90-lab.cnf", _MARIADB)
+    if host.iptables_only:
+        _leave_only_legacy_iptables(upper)
+    if host.systemd:
+        units = upper / "etc/systemd/system"
+        (units / "multi-user.target.wants").mkdir(parents=True)
+        (units / "multi-user.target.wants/lab-network.service").symlink_to("/etc/systemd/system/lab-network.service")
+        (units / "mariadb.service").symlink_to("/dev/null")
+        _put(upper, "etc/systemd/system/ssh.service.d/lab.conf", "[Service]\nEnvironment=FAKETIME_SKIP_CMDS=sshd\n")
+    else:
+        for name in ("reboot", "poweroff", "halt"):
+            _link(upper, f"usr/local/sbin/{name}", "/bin/busybox")
+
+
+def _network(host: Host) -> str:
+    """The host's addresses and routes as an ip(8) batch; fw01's are those of its bridges, with no way out."""
+    lines = ["link set lo up"]
+    if host.is_router:
+        for zone in ZONES.values():
+            lines.append(f"link set {zone.bridge} up")
+            lines.append(f"address add {zone.gateway4}/{zone.prefix} dev {zone.bridge}")
+            lines.append(f"address add {zone.gateway6}/64 dev {zone.bridge} nodad")
+    else:
+        zone = ZONES[host.zone]
+        lines.append("link set eth0 up")
+        lines.append(f"address add {host.v4}/{zone.prefix} dev eth0")
+        lines.append(f"address add {host.v6}/64 dev eth0 nodad")
+        lines.append(f"route add default via {zone.gateway4} dev eth0")
+        lines.append(f"route add default via {zone.gateway6} dev eth0")
+    return "\n".join(lines) + "\n"
+
+
+def _inittab(host: Host) -> str:
+    lines = ["::sysinit:/etc/init.d/rcS", "::respawn:/usr/local/sbin/lab-service sshd /usr/sbin/sshd -D -e"]
+    lines += [
+        f"::respawn:/usr/local/sbin/lab-service {name} {_COMMANDS[name]}" for name in host.services if name in _COMMANDS
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _leave_only_legacy_iptables(upper: Path) -> None:
+    """No nft of any kind: overlay white-outs (a 0/0 device, see the kernel's overlayfs text) hide the programs."""
+    binaries = upper / "usr/sbin"
+    binaries.mkdir(parents=True, exist_ok=True)
+    for name in ("nft", "xtables-nft-multi"):
+        os.mknod(binaries / name, 0o020000, 0)
+    alternatives = upper / "etc/alternatives"
+    alternatives.mkdir(parents=True, exist_ok=True)
+    for family in ("iptables", "ip6tables"):
+        for suffix in ("", "-save", "-restore"):
+            (alternatives / f"{family}{suffix}").symlink_to(f"/usr/sbin/{family}-legacy{suffix}")
+
+
+def _number(image: Path, table: str, name: str) -> int:
+    """The uid or gid of `name` in the image's passwd or group file."""
+    for line in (image / "etc" / table).read_text(encoding="utf-8").splitlines():
+        fields = line.split(":")
+        if fields[0] == name:
+            return int(fields[2])
+    raise KeyError(name)
+
+
+def _link(root: Path, name: str, target: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+
+
+def _put(root: Path, name: str, text: str, mode: int = 0o644, *, owner: int = 0, group: int = 0) -> None:
+    """Write one file of a layer; folders on the way are made with the usual mode."""
+    path = root / name.lstrip("/")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    if owner or group:
+        os.chown(path, owner, group)

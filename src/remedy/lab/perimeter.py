@@ -1,0 +1,84 @@
+"""fw01's configuration: its filter between the segments and its name server.
+
+Decides what the perimeter lets through. Leaves to others: loading it (fw01's own boot does).
+
+The policy is a plain small company's: from outside to the DMZ only the web and one UDP port (closed on purpose, so that
+it answers "port unreachable"), from the web servers inwards only the database, from management everywhere.
+"""
+
+from __future__ import annotations
+
+from remedy.lab.topology import ZONES, Topology
+
+__all__ = ["dnsmasq_conf", "hosts_file", "ruleset"]
+
+DOMAIN = "lab.example"
+
+_RULESET = """\
+table inet remedy_lab_perimeter
+delete table inet remedy_lab_perimeter
+table inet remedy_lab_perimeter {
+  set web4 {
+    type ipv4_addr
+    elements = { %(web4)s }
+  }
+  set web6 {
+    type ipv6_addr
+    elements = { %(web6)s }
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "br-management" accept
+    iifname "br-outside" oifname "br-dmz" meta l4proto { icmp, ipv6-icmp } accept
+    iifname "br-outside" oifname "br-dmz" tcp dport { 80, 443 } accept
+    iifname "br-outside" oifname "br-dmz" udp dport 4444 accept
+    iifname "br-dmz" oifname "br-inside" ip saddr @web4 tcp dport 3306 accept
+    iifname "br-dmz" oifname "br-inside" ip6 saddr @web6 tcp dport 3306 accept
+    iifname { "br-dmz", "br-inside" } oifname "br-outside" accept
+  }
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    iifname "lo" accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    meta l4proto { tcp, udp } th dport 53 accept
+    iifname "br-management" tcp dport 22 accept
+  }
+}
+"""
+
+
+def ruleset(topology: Topology) -> str:
+    """The nftables script of the perimeter; loading it twice leaves it once."""
+    web = [host for host in topology.hosts if host.zone == "dmz"]
+    return _RULESET % {
+        "web4": ", ".join(host.v4 for host in web),
+        "web6": ", ".join(host.v6 for host in web),
+    }
+
+
+def hosts_file(topology: Topology) -> str:
+    """Every host's names in both families, hosts(5) format."""
+    lines = []
+    for host in topology.hosts:
+        lines += [f"{address} {host.name}.{DOMAIN} {host.name}" for address in (host.v4, host.v6)]
+    return "\n".join(lines) + "\n"
+
+
+def dnsmasq_conf() -> str:
+    """A name server that knows the lab and nothing else, on every address of fw01."""
+    listen = [f"listen-address={zone.gateway4},{zone.gateway6}" for zone in ZONES.values()]
+    return "\n".join(
+        [
+            "no-resolv",
+            "no-hosts",
+            "no-poll",
+            "pid-file=/run/dnsmasq.pid",
+            "addn-hosts=/etc/remedy-lab/hosts",
+            f"local=/{DOMAIN}/",
+            "bind-interfaces",
+            *listen,
+            "",
+        ]
+    )

@@ -1,0 +1,220 @@
+"""Checks a whole record, reading only.
+
+Decides what counts as damage: every entry is computed again, the chain and the Merkle tree are rebuilt in one pass, and
+compared with the checkpoints in the database, in the files next to it, and in copies held elsewhere.
+What it cannot see: a tail cut off, or a record rebuilt from nothing, when no checkpoint from before is compared with.
+Leaves to others: what to do about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from remedy.core.errors import RecordBroken
+from remedy.record import sshsig
+from remedy.record.chain import COLUMNS, ZERO, Link
+from remedy.record.journal import KEY_KIND
+from remedy.record.merkle import Frontier
+from remedy.record.report import Doubt, Findings, Report
+from remedy.record.schema import expected
+from remedy.record.store import reading, stamp
+from remedy.record.witness import Witness
+
+_REMEMBERED: Final = 4096  # hashes looked back at, to say where a moved entry came from
+_NEIGHBOURS: Final = 8  # numbers tried on both sides, for the same
+_ATTEMPTS: Final = 3
+_ALL: Final = f"SELECT {COLUMNS} FROM entry ORDER BY seq"  # noqa: S608 -- a constant
+
+
+def verify(path: Path, *, trusted: Collection[str] = (), held: Iterable[str] = ()) -> Report:
+    """Check the record at `path`; nothing is written, read-only media work. Time grows with the entries, memory not.
+
+    `trusted` are fingerprints of the keys that may sign; without any, the first key that the record announces is
+    trusted and every other is a finding. `held` are texts of signed checkpoints kept elsewhere.
+    Raises RecordUnavailable when there is no record at `path`, or one of another format.
+    """
+    copies = tuple(held)
+    for attempt in range(_ATTEMPTS):
+        before = stamp(path) if path.is_file() else (0, 0)
+        report = _Check(path, trusted, copies).run()
+        if report.ok or stamp(path) == before or attempt == _ATTEMPTS - 1:
+            break  # else somebody wrote meanwhile, and a snapshot without locks may have been torn
+    return report
+
+
+class _Check:
+    """One pass over one record."""
+
+    def __init__(self, path: Path, trusted: Collection[str], held: tuple[str, ...]) -> None:
+        self.path, self.trusted, self.held = path, tuple(trusted), held
+        self.found = Findings()
+        self.entries, self.head, self.time = 0, ZERO, ""
+        self.tree = Frontier()
+        self.expected = 1  # the number the next entry ought to have
+        self.recent: OrderedDict[str, int] = OrderedDict()  # hash -> number the entry was written with
+        self.suspect = False  # the entry before has a finding of its own: its link says nothing more
+        self.moved = False  # the entry before was renumbered
+        self.doubts: dict[tuple[str, str], Doubt] = {}
+        self.keys: dict[str, int] = {}  # fingerprint -> number of the entry that announced it
+
+    def run(self) -> Report:
+        witness = Witness(self.path, self.found, self.held)
+        try:
+            with reading(self.path) as db:
+                self._read(db, witness)
+        except RecordBroken as error:
+            self.found.add("unreadable", 0, 0, error.message)
+        signed = witness.finish(self.entries, keys=self.keys, trusted=self.trusted)
+        if signed < self.entries:
+            self.found.add("unsigned", signed + 1, self.entries, "not covered by a checkpoint")
+        return Report(
+            self.path,
+            self.entries,
+            self.head,
+            witness.count,
+            signed,
+            witness.fingerprints,
+            self.found.all(),
+            tuple(sorted(self.doubts.values(), key=lambda doubt: doubt.seq)),
+        )
+
+    def _read(self, db: sqlite3.Connection, witness: Witness) -> None:
+        """Everything that is in the database, as far as it can be read."""
+        db.text_factory = _text
+        try:
+            self._schema(db)
+            witness.load(db)
+            for row in db.execute(_ALL):
+                self._entry(Link(row[0], *(str(value) for value in row[1:])))
+                witness.compare(self.entries, self.tree, self.head, consistent=self.expected == self.entries + 1)
+            self._duplicates(db)
+            self._frontier(db)
+        except sqlite3.Error as error:
+            self.found.add("unreadable", 0, 0, f"after entry {self.expected - 1} the file cannot be read: {error}")
+
+    def _schema(self, db: sqlite3.Connection) -> None:
+        """Compare tables, indexes and triggers with the record's own, then let SQLite check its pages."""
+        there = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        wanted = expected()
+        for name in sorted(set(there) | set(wanted)):
+            if there.get(name) != wanted.get(name):
+                what = "missing" if name not in there else "altered" if name in wanted else "not the record's"
+                self.found.add("schema", 0, 0, f"in the database, {name!r} is {what}")
+        for (line,) in db.execute("PRAGMA integrity_check(10)"):
+            if line != "ok":
+                self.found.add("unreadable", 0, 0, f"SQLite's integrity check says: {line}")
+
+    def _entry(self, link: Link) -> None:
+        """One entry, against its own hashes and against the one before."""
+        if link.seq > self.expected:
+            self.found.add("missing", self.expected, link.seq - 1, "gone from the record")
+            self.suspect = True
+        suspect = self._self_check(link)
+        if link.prev != self.head and not (suspect or self.suspect):
+            text = "does not follow the entry before it: one of the two was replaced, or one between them removed"
+            self.found.add("broken-link", link.seq, link.seq, text)
+        if self.time and link.time < self.time:
+            self.found.add("clock-back", link.seq, link.seq, f"the clock went back from {self.time} to {link.time}")
+        self.suspect, self.time = suspect, link.time
+        self.entries += 1
+        self.expected = link.seq + 1
+        self.head = link.hash
+        self.tree = self.tree.add(_leaf(link))
+        self.recent.setdefault(link.hash, link.seq)
+        if len(self.recent) > _REMEMBERED:
+            self.recent.popitem(last=False)
+        if not suspect:
+            self._meaning(link)
+
+    def _self_check(self, link: Link) -> bool:
+        """Report an entry that is not what its hashes say; True when there was something."""
+        moved, bad = False, False
+        if _computed(link) != link.hash:
+            bad = True
+            written = self._written_as(link)
+            moved = written is not None
+            if written is None:
+                self.found.add("edited", link.seq, link.seq, "the header is not what its hash says")
+            else:
+                self.found.add("renumbered", link.seq, link.seq, f"written as entry {written}, now {link.seq}")
+                if written < link.seq and not self.moved:
+                    self.found.add("inserted", written, link.seq - 1, "put between the entries around it")
+                self.recent[link.hash] = written
+        if _bound(link) != link.body_sha256:
+            bad = True
+            self.found.add("body-edited", link.seq, link.seq, "the body is not what the header binds")
+        self.moved = moved
+        return bad
+
+    def _written_as(self, link: Link) -> int | None:
+        """The number with which the entry's hash is right, when it can be found."""
+        candidates = [*range(max(link.seq - _NEIGHBOURS, 1), link.seq + _NEIGHBOURS + 1)]
+        if link.prev in self.recent:
+            candidates.insert(0, self.recent[link.prev] + 1)
+        found = (n for n in candidates if n != link.seq and _computed(replace(link, seq=n)) == link.hash)
+        return next(found, None)
+
+    def _meaning(self, link: Link) -> None:
+        """Keep book of intents in doubt and of announced keys."""
+        if link.kind not in {"intent", "outcome", KEY_KIND}:
+            return
+        try:
+            body = json.loads(link.body)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            self.found.add("edited", link.seq, link.seq, "the body is no JSON object: remedy has not written it")
+            return
+        if link.kind == KEY_KIND:
+            with contextlib.suppress(RecordBroken):  # no key in it: then its checkpoints are unannounced
+                self.keys.setdefault(sshsig.parse_line(str(body.get("public"))).fingerprint, link.seq)
+            return
+        target = str(body.get("target", ""))
+        if link.kind == "intent":
+            self.doubts[(link.run, target)] = Doubt(link.seq, link.incident, link.run, target, link.time)
+            return
+        for key in [key for key in self.doubts if key[0] == link.run and target in {"", key[1]}]:
+            del self.doubts[key]
+
+    def _duplicates(self, db: sqlite3.Connection) -> None:
+        query = "SELECT key, min(seq), max(seq) FROM entry WHERE key != '' GROUP BY key HAVING count(*) > 1"
+        for key, first, last in db.execute(query):
+            self.found.add("duplicate-key", last, last, f"has the key {key!r} of entry {first}")
+
+    def _frontier(self, db: sqlite3.Connection) -> None:
+        rows = db.execute("SELECT size, nodes FROM frontier").fetchall()
+        if rows != [(self.tree.size, self.tree.pack())]:
+            self.found.add("frontier", 0, 0, "the stored tree does not fit the entries: some were cut off or altered")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")  # bytes that are no UTF-8 shall be a finding, not an end
+
+
+def _computed(link: Link) -> str:
+    try:
+        return link.computed()
+    except UnicodeEncodeError:  # text that the record would never have stored
+        return ""
+
+
+def _bound(link: Link) -> str:
+    try:
+        return hashlib.sha256(link.content()).hexdigest()
+    except UnicodeEncodeError:
+        return ""
+
+
+def _leaf(link: Link) -> bytes:
+    try:
+        return bytes.fromhex(link.hash)
+    except ValueError:  # no hash at all: any other leaf is as wrong
+        return link.hash.encode("utf-8", "replace")
