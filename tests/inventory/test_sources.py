@@ -12,7 +12,7 @@ from remedy.inventory import Inventory
 Loader = Callable[..., Inventory]
 
 MALFORMED_INI = {
-    "[web\nx y\n": (2, "not key=value"),
+    "[web\nx y\n": (1, "no closing bracket"),
     "web1\n[a b]\n": (2, "is no section"),
     "[web:hosts:x]\n": (1, "is no section"),
     "[web:nonsense]\n": (1, "no known kind"),
@@ -36,7 +36,7 @@ MALFORMED_INI = {
     "[site:children]\nweb x\n[web]\n": (2, "no group name"),
     "[web]\n[web:vars]\nx\n": (3, "not key=value"),
     "[a]\n[a:children]\na\n": (3, "contain each other"),
-    "[a:children]\nb\n[b:children]\nc\n[c:children]\na\n": (5, "contain each other"),
+    "[a:children]\nb\n[b:children]\nc\n[c:children]\na\n": (6, "contain each other"),
     "[a:children]\nall\n": (2, "contain each other"),
     "[a]\n[a:vars]\nansible_group_priority=high\n": (3, "whole number"),
 }
@@ -63,7 +63,7 @@ MALFORMED_YAML = {
     "- web1\n": (1, "no map"),
     "web1\n": (1, "no map"),
     "a: {}\n---\nb: {}\n": (2, "second document"),
-    "a:\n  children:\n    b:\n      children:\n        a:\n": (5, "contain each other"),
+    "a:\n  children:\n    b:\n      children:\n        a:\n": (3, "contain each other"),
     "all:\n  hosts:\n    web[2:1]:\n": (3, "backwards"),
     "plugin: amazon.aws.aws_ec2\n": (1, "plug-in"),
     "all:\n  hosts:\n    h: {d: 2026-13-45}\n": (3, "timestamp"),

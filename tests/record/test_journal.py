@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,17 @@ def test_one_key_in_one_batch_is_one_entry(record: Record) -> None:
     for thread in threads:
         thread.join()
     assert len(set(got)) == 1
+    assert record.head()[0] == 1
+
+
+def test_times_are_utc(opener: Opener) -> None:
+    """A clock in another zone is recorded as UTC; one without a zone is refused and nothing is written."""
+    east = timezone(timedelta(hours=8))
+    record = opener(clock=lambda: datetime(2026, 11, 20, 14, 0, 0, 5, tzinfo=east))
+    assert record.append("note", {}, incident="I").time == "2026-11-20T06:00:00.000005Z"
+    naive = opener(clock=lambda: datetime(2026, 11, 20, 14, 0, 0))  # noqa: DTZ001 -- the mistake under test
+    with pytest.raises(ValueError, match="time zone"):
+        naive.append("note", {}, incident="I")
     assert record.head()[0] == 1
 
 

@@ -253,14 +253,15 @@ def listener(serve: Callable[[socket.socket], object] | None, backlog: int = 5) 
         thread.join()
 
 
-def wait() -> None:
+def stay_silent(_: socket.socket) -> None:
     """Say nothing for longer than the tests' limits."""
     time.sleep(2.5)
 
 
-def greet(sock: socket.socket) -> None:
-    """An SSH server's first line."""
+def only_greet(sock: socket.socket) -> None:
+    """Send an SSH server's first line, then nothing."""
     sock.sendall(b"SSH-2.0-x\r\n")
+    time.sleep(2.5)
 
 
 def test_a_closed_port_is_refused_at_once(connect: Connect) -> None:
@@ -282,7 +283,7 @@ def test_a_black_hole_takes_the_connect_time_out(connector: SshConnector) -> Non
 def test_a_banner_that_never_comes(connector: SshConnector) -> None:
     """Something that accepts and says nothing is given up after the banner time-out."""
     connector.limits = replace(LIMITS, banner=1.0)
-    with listener(lambda sock: (sock.recv(1000), wait())) as port:
+    with listener(stay_silent) as port:
         start = time.monotonic()
         with pytest.raises(ConnectFailed, match="sent no SSH banner"):
             connector(Target("web01", "127.0.0.1", port))
@@ -301,7 +302,7 @@ def test_something_that_is_no_ssh_server(connector: SshConnector, said: bytes) -
 def test_a_key_exchange_that_stalls(connector: SshConnector) -> None:
     """A server that stops after its banner is given up when login and banner time are over."""
     connector.limits = replace(LIMITS, banner=0.5, login=0.5)
-    with listener(lambda sock: (greet(sock), wait())) as port:
+    with listener(only_greet) as port:
         start = time.monotonic()
         with pytest.raises(ConnectFailed, match="key exchange failed"):
             connector(Target("web01", "127.0.0.1", port))

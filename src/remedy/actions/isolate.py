@@ -14,7 +14,7 @@ from remedy.actions import params
 from remedy.actions.containment import host_layer
 from remedy.core.errors import UsageError
 from remedy.core.ports import Reader
-from remedy.core.values import Context, Plan, Site, Target
+from remedy.core.values import Context, Expect, Plan, Site, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Isolate:
 
     `confirm_seconds` is the dead-man timer. `on_timeout` is what it does: "management" opens sshd's port and keeps
     the rest cut off, "open" gives the isolation up. `dns` is "closed" or "pinned" to the inventory's resolvers.
+    `proven` are the expectations of the run that the record holds for this host already, asked again when it is.
     """
 
     name: ClassVar[str] = "isolate"
@@ -30,6 +31,7 @@ class Isolate:
     on_timeout: str = "management"
     dns: str = "closed"
     layers: tuple[str, ...] = ("host",)
+    proven: tuple[Expect, ...] = ()
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:
         """Read the host, the vantages and the controller, and say exactly what would be done."""
@@ -48,7 +50,7 @@ class Isolate:
             params=params(self),
             on_failure="keep",
         )
-        options = host_layer.Options(self.confirm_seconds, self.on_timeout == "open", self.dns == "pinned")
+        options = host_layer.Options(self.confirm_seconds, self.on_timeout == "open", self.dns == "pinned", self.proven)
         scene = host_layer.Scene(options, target, site, context, reader)
         for layer in self.layers:
             plan = LAYERS[layer](plan, scene)

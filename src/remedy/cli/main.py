@@ -6,6 +6,7 @@ The table of commands is static, so that `remedy --help` reads nothing else.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ Exit codes: 0 done and verified, 10 dry-run has changes, 20 partial, 21 unreacha
 Try it without risk:  remedy lab demo
 First real use:       remedy -i inventories/mine isolate web01 --dry-run
 """
+
+
+_DEFECT = "a defect of remedy: what was begun is in the record (`remedy resume`); REMEDY_TRACEBACK=1 shows where"
 
 
 class LazyGroup(click.Group):
@@ -87,7 +91,7 @@ def run(args: list[str] | None = None) -> None:
     sys.exit(main(args))
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> int:  # noqa: PLR0911 -- one return per way to end
     """Run the command line and return its exit code. Errors for people go to standard error."""
     try:
         code: Any = group.main(args, prog_name="remedy", standalone_mode=False)
@@ -105,6 +109,11 @@ def main(args: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except Exception as error:
+        if os.environ.get("REMEDY_TRACEBACK"):
+            raise
+        _say(RemedyError(f"internal error: {type(error).__name__}: {error}", hint=_DEFECT))
+        return RemedyError.exit_code
     return int(code or 0)
 
 

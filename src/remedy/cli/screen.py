@@ -112,13 +112,10 @@ class Screen:
 
     def _rules(self, plan: Plan) -> None:
         """The ruleset of the first step as a diff: what comes, what goes."""
-        change = plan.changes[0]
-        lines: list[tuple[str, str]] = []
-        for text, sign, style in ((change.before, "-", "red"), (change.after, "+", "green")):
-            value = _plain(text)
-            lines += [(f"           {sign} {line}".replace("\t", "  "), style) for line in value.splitlines()]
-        for line, style in lines:
-            self.say(line, style)
+        for change in plan.changes:
+            for text, sign, style in ((change.before, "-", "red"), (change.after, "+", "green")):
+                for line in _plain(text).splitlines():
+                    self.say(f"           {sign} {line}".replace("\t", "  "), style)
 
     def certificate(self, outcome: Outcome) -> None:
         """Who was asked, and what each saw: one row per vantage, one column per family and protocol."""

@@ -29,10 +29,14 @@ class Share:
 def isolated(journal: Journal) -> dict[str, str]:
     """Hosts that the record holds to be isolated now, with the run that did it; runs without an outcome count."""
     now: dict[str, str] = {}
+    begun: set[str] = set()
     for entry in journal.entries(kinds=("approval", "outcome")):
         body = json.loads(entry.body)
         if body["action"] == "isolate":
-            if entry.kind == "approval" or body["status"] in {"verified", "unverified", "rolled-back"}:
+            if entry.kind == "approval":
+                begun.add(entry.run)
+                now[body["target"]] = entry.run
+            elif entry.run in begun and body["status"] in {"verified", "unverified", "rolled-back"}:
                 now[body["target"]] = entry.run
             elif now.get(body["target"]) == entry.run:
                 del now[body["target"]]

@@ -103,7 +103,9 @@ def _why(option: str) -> str:
 
 def _files(key: str, known_hosts: str) -> Iterator[Finding]:
     if not os.path.exists(known_hosts):  # noqa: PTH110 -- a path as text in a Target
-        yield Finding("warning", known_hosts, "there is no such file, so no host key is known", "set remedy_known_hosts")
+        yield Finding(
+            "warning", known_hosts, "there is no such file, so no host key is known", "set remedy_known_hosts"
+        )
     if not key:
         return
     try:

@@ -143,7 +143,8 @@ class Draft:
         seen = {name: None}
         row = [name]
         while row:
-            row = [child for group in row for child in self.groups[group].children if child not in seen]
+            below = dict.fromkeys(child for group in row for child in self.groups[group].children)
+            row = [child for child in below if child not in seen]
             seen.update(dict.fromkeys(row))
         return list(seen)
 

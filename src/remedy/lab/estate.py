@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,10 @@ class Estate:
         machine.companions.append(process.pid)
         process.returncode = 0  # waited for by pid
 
-    def wait_ready(self, names: list[str], patience: float = _PATIENCE) -> None:
+    def wait_ready(self, machines: Iterable[Machine], patience: float = _PATIENCE) -> None:
         """Return when every service of these hosts answers. Raises RemedyError naming those that do not."""
         until = time.monotonic() + patience
-        pending = [self.machines[name] for name in names]
+        pending = list(machines)
         while pending and not self.stopping:
             if not self.unready(pending[-1]):
                 pending.pop()
@@ -150,13 +151,14 @@ class Estate:
             else:
                 time.sleep(_GLANCE)
 
-    @staticmethod
-    def unready(machine: Machine) -> list[str]:
-        """The services of a host that should answer and do not, and `link` when it cannot send."""
-        expected = {name for name, up in machine.services().items() if not up} - set(_IN_BACKGROUND)
+    def unready(self, machine: Machine) -> list[str]:
+        """The services of a host that should answer and do not, and `link` when no frame passes its cable."""
+        up = machine.services() if machine is not self.cable else {}
+        expected = {name for name in up if not up[name] and name not in _IN_BACKGROUND}
         if "sshd-stop" in machine.faults:
             expected.discard("ssh")
-        if "link-cut" not in machine.faults and not machine.link_up:
+        cabled = not machine.host.is_router and "link-cut" not in machine.faults
+        if cabled and not machine.link_up(self.machines["fw01"].running):
             expected.add("link")
         return sorted(expected)
 
@@ -237,6 +239,6 @@ class Estate:
                 self.power_on_router()
             else:
                 self.power_on([machine])
-            self.wait_ready([machine.host.name])
+            self.wait_ready([machine])
             if machine.host.name == "offsite":
                 self.start_s3()

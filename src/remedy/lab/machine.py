@@ -17,6 +17,7 @@ from remedy.lab.topology import Host
 __all__ = ["Machine", "listening"]
 
 _LISTEN = "0A"
+_FORWARDING = "3\n"
 
 
 @dataclass
@@ -49,15 +50,18 @@ class Machine:
         """The device inside fw01 on which its traffic meets the bridge: its port, or the delay's TAP."""
         return f"t-{self.host.name}" if self.wire is not None else self.host.port
 
-    @property
-    def link_up(self) -> bool:
-        """Whether the host can send. The kernel takes up to a second for it after a cable is plugged in."""
-        if self.host.is_router:
-            return True
+    def link_up(self, router: int) -> bool:
+        """Whether frames pass its cable: the kernel takes up to a second to open a bridge's port to a new carrier.
+
+        `router` is fw01's PID 1, in whose /sys the ports are.
+        """
+        ports = Path(f"/proc/{router}/root/sys/class/net")
         try:
-            return Path(f"/proc/{self.pid}/root/sys/class/net/eth0/operstate").read_text(encoding="ascii") == "up\n"
+            state = (ports / self.bridge_device / "brport/state").read_text(encoding="ascii")
+            carrier = (ports / self.host.port / "operstate").read_text(encoding="ascii")
         except OSError:
             return False
+        return state == _FORWARDING and carrier == "up\n"
 
     def create_disk(self) -> None:
         """Mount its empty disk, a tmpfs of its size, in this process's mount namespace."""

@@ -108,8 +108,7 @@ class Supervisor:
             return
         fault.apply(machine, self.estate.scene, value)
         machine.faults[kind] = value
-        if machine is not self.estate.cable:
-            self.estate.wait_ready([name])
+        self.estate.wait_ready([machine])
 
     def clear(self, name: str | None) -> None:
         """Undo all faults of one host, or of all."""
@@ -125,8 +124,7 @@ class Supervisor:
                 except RemedyError:
                     machine.faults[kind] = value
                     raise
-            if machine is not self.estate.cable:
-                self.estate.wait_ready([machine.host.name])
+            self.estate.wait_ready([machine])
 
     def serve(self, server: socket.socket, wakeup: socket.socket) -> None:
         """Answer until told to stop; the last client told is answered after everything is gone."""
@@ -194,7 +192,7 @@ def main(state: Path) -> None:
     try:
         estate.start()
         _say(progress="hosts started, waiting for their services")
-        estate.wait_ready(list(estate.machines))
+        estate.wait_ready([*estate.machines.values(), estate.cable])
     except BaseException:
         estate.stop()
         raise

@@ -3,7 +3,7 @@
 One program tries all cells at once, so a vantage costs one round trip and the silent cells share one wait.
 TCP: SYN-ACK is "open", RST is "refused" (RFC 9293 §3.10.7). UDP: a datagram back is "open", ICMP port unreachable
 is "refused" (RFC 1122 §4.1.3.1): both are answers of the far end, so both mean *reached*. Nothing at all is
-"silent", an ICMP prohibition or no route is "prohibited". Every cell is tried three times before it is silent:
+"silent", an ICMP prohibition or no route is "prohibited". Every cell is tried several times before it is silent:
 one lost packet must not pass for containment.
 """
 
@@ -21,8 +21,10 @@ STATES = frozenset({"open", "refused", "silent", "prohibited", "unable"})
 
 _NONSENSE, _NOTHING = "the probe's answer makes no sense", "the vantage point proves nothing"
 
-#: Seconds of silence after the last of the tries.
-_TRIES, _WAIT = 3, 0.4
+#: Tries before a cell counts as silent, and seconds of silence after each. A proof takes one try more than a control:
+#: a control that is lost costs a cell, a proof that is lost would pass a leak for containment.
+CONTROL, PROOF = 2, 3
+_WAIT = 0.4
 
 _PYTHON = r"""
 import errno, json, os, selectors, socket, struct, sys, time
@@ -118,13 +120,13 @@ _SCRIPT = (
 )
 
 
-def reach(cells: Sequence[tuple[str, str, int]]) -> Probe:
+def reach(cells: Sequence[tuple[str, str, int]], tries: int = PROOF) -> Probe:
     """Try cells of ("tcp" | "udp" | "dns", address, port); answers one state each, in order.
 
-    At most about tries x 0.4 s of silence; needs python3 on the vantage, or bash for TCP alone.
+    At most about `tries` x 0.4 s of silence; needs python3 on the vantage, or bash for TCP alone.
     """
     words = tuple(f"{protocol} {address} {port}" for protocol, address, port in cells)
-    argv = ("sh", "-c", _SCRIPT, "remedy", _PYTHON, _BASH, str(_TRIES), str(_WAIT), *words)
+    argv = ("sh", "-c", _SCRIPT, "remedy", _PYTHON, _BASH, str(tries), str(_WAIT), *words)
     return Probe(Command(argv, root=False, seconds=20), "reach.states")
 
 

@@ -98,10 +98,10 @@ class Record:
         `wait` bounds the wait for other processes, in seconds. The signing key in `key_dir` is made when first used.
         Raises RecordUnavailable when it cannot be written, RecordBroken when its end is damaged or was cut off.
         """
-        writer = open_writing(path, wait=wait, entropy=entropy)
-        try:
+        with contextlib.ExitStack() as undo:
+            writer = undo.enter_context(contextlib.closing(open_writing(path, wait=wait, entropy=entropy)))
             with errors_named(path, wait):
-                reader = connect(path, wait)
+                reader = undo.enter_context(contextlib.closing(connect(path, wait)))
                 reader.execute("PRAGMA query_only=ON")
             record = cls(
                 path,
@@ -115,9 +115,7 @@ class Record:
                 entropy=entropy,
             )
             record._refuse_cut()
-        except BaseException:
-            writer.close()
-            raise
+            undo.pop_all()  # all is well: both stay open
         return record
 
     def close(self) -> None:
@@ -258,7 +256,7 @@ class Record:
                 waiting.error = error
             return
         except BaseException:  # interrupted
-            if len(entries) < len(batch) or entries[-1].seq > self._trusted[0]:  # before the commit: again, please
+            if len(entries) < len(batch) or max(entry.seq for entry in entries) > self._trusted[0]:  # not committed
                 with self._mutex:
                     self._queue = batch + self._queue
                 raise
@@ -278,9 +276,9 @@ class Record:
     def _begun(self) -> Iterator[Tail]:
         """One write transaction; leaving it without an error means: on disk. The caller holds the turn."""
         with errors_named(self.path, self._wait):
-            self._writer.execute("BEGIN IMMEDIATE")
             committing = False
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 tail = self._tail(self._writer)
                 yield tail
                 tail.finish()

@@ -41,6 +41,7 @@ class Options:
     confirm_seconds: int
     reopen: bool
     pin_dns: bool
+    proven: tuple[Expect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def extend(plan: Plan, scene: Scene) -> Plan:
     options, target, site, context = scene.options, scene.target, scene.site, scene.context
     found = look(options, target, site, scene.reader)
     if found.tables or found.chains:
-        return _already(plan, target, context, found)
+        return _already(plan, scene, found)
     _refuse_leftovers(target, found)
     rules, answers, asked = _ask_around(scene, found)
     _refuse_self(target, found, answers)
@@ -222,8 +223,9 @@ def _rules(
     )
 
 
-def _already(plan: Plan, target: Target, context: Context, found: Found) -> Plan:
+def _already(plan: Plan, scene: Scene, found: Found) -> Plan:
     """An isolation is there. Ours: nothing to do. Anybody else's: refused, with its name."""
+    target, context = scene.target, scene.context
     whose = nft.stamp(found.tables or found.chains)
     if not whose:
         raise HeldByOther(
@@ -243,9 +245,11 @@ def _already(plan: Plan, target: Target, context: Context, found: Found) -> Plan
         )
     seen = nft.tables(by_nft.INET, by_nft.BRIDGE) if found.tables else iptables.chains()
     expect = Expect("the rules are still in place", target.name, seen, wanted(found.tables or found.chains))
-    return replace(
-        plan, expects=(expect,), notes=(f"already isolated by {owner}",), facts=canonical({"by": whose["run"]}).decode()
-    )
+    proven = scene.options.proven
+    unproven = () if proven else (f"the record holds no certificate of run {whose.get('run', '?')}",)
+    facts = canonical({"by": whose.get("run", "")}).decode()
+    notes = (f"already isolated by {owner}",)
+    return replace(plan, expects=proven or (expect,), unproven=unproven, notes=notes, facts=facts)
 
 
 def _refuse_leftovers(target: Target, found: Found) -> None:

@@ -57,7 +57,7 @@ def questions(target: str, site: Site, addresses: Sequence[str], ports: Sequence
 
 def _question(vantage: Vantage, direction: str, cells: Sequence[tuple[str, str, int]]) -> Question:
     made = tuple(Cell(vantage.name, vantage.role, direction, family(a), p, a, port, "") for p, a, port in cells)
-    return Question(vantage, made, reach.reach([(p.lower(), a, port) for p, a, port in cells]))
+    return Question(vantage, made, reach.reach([(p.lower(), a, port) for p, a, port in cells], reach.CONTROL))
 
 
 def family(address: str) -> str:

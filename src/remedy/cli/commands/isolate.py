@@ -61,14 +61,21 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
     on_timeout, dns, layers = given.pop("on_timeout"), given.pop("dns"), given.pop("layers")
     with world(common(ctx, given)) as around:
         from remedy.actions.isolate import Isolate  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.run import Job  # noqa: PLC0415
 
         names = around.inventory.select(hosts)
         incident = around.incident(f"isolate {', '.join(names)}")
+        runs = limits.isolated(around.record)
+        proven = {name: replay.read(around.record, runs[name]).plan.expects for name in names if name in runs}
         jobs = [
             Job(
                 Isolate(
-                    confirm_seconds, on_timeout, dns or around.inventory.policy(name).dns, tuple(layers.split(","))
+                    confirm_seconds=confirm_seconds,
+                    on_timeout=on_timeout,
+                    dns=dns or around.inventory.policy(name).dns,
+                    layers=tuple(layers.split(",")),
+                    proven=proven.get(name, ()),
                 ),
                 around.target(name),
                 around.site(name),

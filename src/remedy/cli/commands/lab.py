@@ -131,7 +131,7 @@ def attack(host: str, stop: bool, ask: bool, json_: bool) -> int:  # noqa: FBT00
 @click.argument("host")
 @click.argument("value", required=False, type=float)
 def fault(kind: str, host: str, value: float | None) -> int:
-    """Give a host a fault: link-cut, delay MS, loss PERCENT, power-cycle, power-off, power-on, disk-full, …"""
+    """Give a host a fault: link-cut, delay MS, loss PERCENT, power-cycle, power-off, power-on, disk-full and others."""
     _lab().fault(kind, host, value)
     return 0
 
