@@ -77,6 +77,8 @@ class Screen:
 
     def plan(self, plan: Plan) -> None:
         """What would be done: impact, steps, what is proven and what cannot be. With -v, the very bytes."""
+        if self.quiet:
+            return
         self.say(
             f"{plan.action} {plan.target}   run {plan.run}   incident {plan.incident}   plan {plan.hash[:12]}", "bold"
         )
@@ -111,7 +113,7 @@ class Screen:
             self.say("             " + stdin.rstrip().replace("\n", "\n             "), "dim")
 
     def _rules(self, plan: Plan) -> None:
-        """The ruleset of the first step as a diff: what comes, what goes."""
+        """The rulesets as a diff: what comes, what goes."""
         for change in plan.changes:
             for text, sign, style in ((change.before, "-", "red"), (change.after, "+", "green")):
                 for line in _plain(text).splitlines():
@@ -150,6 +152,9 @@ class Screen:
     def outcome(self, outcome: Outcome) -> None:
         """How a run ended, what is in doubt, and how to take it back."""
         plan = outcome.plan
+        if self.quiet:
+            self.say(*_headline(outcome))
+            return
         self.certificate(outcome)
         for verdict in outcome.verdicts:
             if not verdict.expect.cells:
@@ -161,7 +166,8 @@ class Screen:
         self.say(headline, style)
         if plan.action == "isolate" and outcome.held and not outcome.withstands_root:
             self.say(
-                "  grade: host layer only. Root on the host can take it away; the switch or firewall cannot be.", "dim"
+                "  grade: host layer only. Root on the host can take it away; cut it off at the switch or firewall too.",
+                "dim",
             )
         if plan.changes and outcome.status != "unchanged":
             self.say(f"  take it back with: remedy undo {plan.run}", "dim")
@@ -185,7 +191,7 @@ class Screen:
 
     def card(self, plan: Plan) -> None:
         """The recovery card: the exact manual commands that take the run back."""
-        if not plan.card:
+        if not plan.card or self.quiet:
             return
         self.say(f"recovery card, run {plan.run} (print it; execute it verbatim on the console)", "bold")
         for line in plan.card:
@@ -217,9 +223,9 @@ def named(plan: Plan) -> list[tuple[str, Change]]:
 
 
 def _plain(text: str) -> str:
-    """A canonical JSON string as its lines; anything else as it is."""
+    """The text in a canonical JSON string, "" when it is something else."""
     value = json.loads(text) if text else ""
-    return value if isinstance(value, str) else text
+    return value if isinstance(value, str) else ""
 
 
 def cells(verdict: Verdict) -> list[tuple[Cell, bool, str]]:
@@ -235,6 +241,7 @@ def _square(verdict: Verdict, column: str) -> Text:
     from rich.text import Text  # noqa: PLC0415 -- only when something is drawn
 
     wishes = json.loads(verdict.expect.wanted)
+    release = "blocked" not in wishes and verdict.expect.cells[0].direction != "loopback"
     groups: dict[tuple[str, str], list[str]] = {}
     for (cell, held, state), wish in zip(cells(verdict), wishes, strict=False):
         if f"{cell.family} {cell.protocol}" != column:
@@ -243,13 +250,13 @@ def _square(verdict: Verdict, column: str) -> Text:
             key = ("cut", "green") if held else (state.upper(), "bold red")
         else:
             key = ("stays", "cyan") if held else ("LOST", "bold red")
-        if cell.direction == "in" and wish == "reached" and len(wishes) and "blocked" not in wishes:
+        if release:
             key = ("back", "green") if held else ("NOT BACK", "bold red")
         groups.setdefault(key, []).append(str(cell.port))
     out = Text()
     for (word, style), ports in groups.items():
         out.append("  " if out else "").append(f"{word} {' '.join(dict.fromkeys(ports))}", style=style)
-    return out or Text("unproven" if verdict.expect.cells[0].direction == "in" else "", style="dim")
+    return out or Text("–", style="dim")
 
 
 def _headline(outcome: Outcome) -> tuple[str, str]:

@@ -26,19 +26,18 @@ Examples:
   remedy watch INC-20261120-1 --put-back       and put back what somebody has removed
 """,
 )
-@click.argument("incident", metavar="INCIDENT")
+@click.argument("name", metavar="INCIDENT")
 @click.option("--every", type=click.IntRange(5, 86400), default=60, show_default=True, metavar="SECONDS")
 @click.option("--once", is_flag=True, help="Look once and end.")
 @click.option("--put-back", is_flag=True, help="Send again whatever step has come undone.")
 @reading
 @click.pass_context
-def command(ctx: click.Context, /, every: int, once: bool, put_back: bool, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
+def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: bool, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
     """Re-read the rules and re-ask every vantage of an incident's isolations while it is open.
 
     A removed rule or a path that opened raises an alarm, on screen and in the record. Nothing is changed unless
     --put-back is given.
     """
-    name = given["incident"]
     with world(common(ctx, given)) as around:
         from remedy.engine import inspect, limits, replay  # noqa: PLC0415 -- lazily
         from remedy.record import incidents  # noqa: PLC0415
