@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import time
 
@@ -67,7 +69,7 @@ def test_recursive_alias_is_refused(text: str) -> None:
 )
 def test_foreign_tags_are_refused(value: str) -> None:
     """Nothing is constructed from a tag, and the error names it."""
-    with pytest.raises(InventoryError, match="tag .* is refused") as caught:
+    with pytest.raises(InventoryError, match=r"tag .* is refused") as caught:
         read(f"ok: 1\nbad: {value}\n")
     assert caught.value.where == "f.yml:2"
 
@@ -119,7 +121,5 @@ def test_json_comes_back(value: dict[str, object]) -> None:
 @given(text=st.text(max_size=200) | st.text("{}[]:,-&*!<>|? \n\t\"'#ab1", max_size=200))
 def test_any_text_is_a_value_or_an_inventory_error(text: str) -> None:
     """Hostile text never raises anything but InventoryError."""
-    try:
-        read(text)
-    except InventoryError as error:
-        assert error.where.startswith("f.yml")
+    with contextlib.suppress(InventoryError):
+        assert isinstance(read(text), (type(None), bool, int, float, str, list, dict, dt.date, Vaulted))

@@ -45,7 +45,8 @@ def test_old_names(inventory: Loader) -> None:
     """The names of Ansible 1 still count, and win over the new ones, as in Ansible."""
     made = inventory(
         {
-            "h.ini": "w ansible_host=a ansible_ssh_host=b ansible_ssh_port=23 ansible_ssh_user=u ansible_ssh_pass=12345 ansible_sudo=yes\n"
+            "h.ini": "w ansible_host=a ansible_ssh_host=b ansible_ssh_port=23 ansible_ssh_user=u "
+            "ansible_ssh_pass=12345 ansible_sudo=yes\n"
         }
     ).target("w")
     assert (made.address, made.port, made.user, made.become) == ("b", 23, "u", True)
@@ -119,7 +120,8 @@ def test_listing_masks_secrets_and_raw_does_not(inventory: Loader) -> None:
     """People see where a secret is kept; only `raw` and `variables` have it as written."""
     found = inventory(
         {
-            "h.yml": "all: {hosts: {w: {ansible_password: pw, ansible_become_pass: {env: S}, x_token: 1, v: !vault c, n: {password: q}}}}"
+            "h.yml": "all: {hosts: {w: {ansible_password: pw, ansible_become_pass: {env: S}, x_token: 1,"
+            " v: !vault c, n: {password: q}}}}"
         }
     )
     assert found.shown("w") == {

@@ -90,11 +90,8 @@ def test_circles_over_hosts(inventory: Loader) -> None:
 
 def test_lists_keep_their_type(inventory: Loader) -> None:
     """A template that is one expression gives the list itself."""
-    found = inventory(
-        {
-            "h.yml": "all: {hosts: {w: {remedy_addresses: '{{ ips }}', ips: [198.18.0.1, '{{ six }}'], six: '2001:db8::1'}}}"
-        }
-    )
+    values = "remedy_addresses: '{{ ips }}', ips: [198.18.0.1, '{{ six }}'], six: '2001:db8::1'"
+    found = inventory({"h.yml": f"all: {{hosts: {{w: {{{values}}}}}}}"})
     assert found.policy("w").addresses == ("198.18.0.1", "2001:db8::1")
 
 

@@ -70,7 +70,9 @@ def test_delay_adds_twice_its_number_to_the_round_trip(calm_lab: Lab, address: s
 def test_a_delayed_link_carries_bulk_data_unharmed(calm_lab: Lab) -> None:
     """Eight megabytes through a delayed cable arrive with the same checksum, offloads and all."""
     calm_lab.fault("delay", "web02", ms=2)
-    script = "head -c 8000000 /dev/urandom >/srv/bulk; (nc -N -l 9999 </srv/bulk >/dev/null &); sha256sum </srv/bulk"
+    script = (
+        "head -c 8000000 /dev/urandom >/srv/bulk; (nc -N -l 9999 </srv/bulk >/dev/null 2>&1 &); sha256sum </srv/bulk"
+    )
     _, wanted, _ = calm_lab.exec("web02", ["sh", "-c", script])
     _, got, err = calm_lab.exec("mon01", ["sh", "-c", "nc -d 198.18.1.12 9999 | sha256sum"])
     assert got == wanted, err

@@ -133,18 +133,23 @@ def test_disk_full(path: Path, start: Starter) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("state", ["closed", "killed"])
+@pytest.mark.parametrize("state", ["closed", "killed", "index lost", "index empty"])
 def test_read_only_disk(path: Path, tmp_path: Path, start: Starter, state: str) -> None:
     """On a read-only disk writing is refused, and verification works, also with a log left by a killed writer."""
     source = tmp_path / "source" / "record.db"
     writer = start(source, "append", 3 if state == "closed" else 0, "w")
     for _ in range(3):
         line(writer)
-    if state == "killed":
+    if state != "closed":
         writer.kill()
     writer.wait()
+    if state.startswith("index"):
+        index = source.with_name("record.db-shm")
+        index.unlink()
+        if state == "index empty":
+            index.touch()
     shutil.rmtree(source.parent / "keys", ignore_errors=True)
-    assert source.with_name("record.db-wal").exists() == (state == "killed")
+    assert source.with_name("record.db-wal").exists() == (state != "closed")
     path.parent.mkdir()
     process = start(path, "readonly", prefix=(*SMALL_DISK, str(path.parent), "8m", str(source.parent)))
     result = json.loads(line(process))

@@ -224,6 +224,12 @@ def test_times_are_utc(opener: Opener) -> None:
     assert record.head()[0] == 1
 
 
+def test_commits_reach_the_disk(record: Record) -> None:
+    """The writing connection flushes its log at every commit, which no test without a power failure can show."""
+    assert record._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert record._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
 def test_files_are_private(record: Record, path: Path) -> None:
     """The database is 0600, and the directories made for it and for checkpoints are 0700."""
     record.append("note", {}, incident="I")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,16 @@ def test_malformed_signature_says_what_is_wrong(tmp_path: Path, change: object, 
         sshsig.verify(MESSAGE, change(good), namespace="test-v1")
 
 
+@pytest.mark.parametrize("extra", [b"\x00", b"\x00\x00\x00\x00"])
+def test_signature_with_bytes_behind_it_is_refused(tmp_path: Path, extra: bytes) -> None:
+    """Nothing can be hidden behind the last field of a signature."""
+    good = sshsig.sign(keys.load_or_make(tmp_path, entropy=os.urandom), MESSAGE, namespace="test-v1")
+    first, *middle, last = good.strip().splitlines()
+    longer = base64.b64encode(base64.b64decode("".join(middle)) + extra).decode()
+    with pytest.raises(RecordBroken, match="too many"):
+        sshsig.verify(MESSAGE, f"{first}\n{longer}\n{last}\n", namespace="test-v1")
+
+
 def test_other_namespace_is_refused(tmp_path: Path) -> None:
     """A signature made for another purpose does not count."""
     good = sshsig.sign(keys.load_or_make(tmp_path, entropy=os.urandom), MESSAGE, namespace="other-v1")
@@ -92,6 +104,27 @@ def test_key_is_private_and_made_once(tmp_path: Path) -> None:
     assert sshsig.public_key(first) == sshsig.public_key(second)
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "new" / keys.KEY_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_key_made_by_many_at_once_is_one(tmp_path: Path) -> None:
+    """Threads that all find no key and make one end up with the same, every time."""
+    for attempt in range(10):
+        barrier = threading.Barrier(6)
+        found: set[str] = set()
+
+        def entropy(size: int, barrier: threading.Barrier = barrier) -> bytes:
+            barrier.wait(10)  # nobody writes before everybody has seen that there is none
+            return os.urandom(size)
+
+        def work(folder: Path, found: set[str] = found) -> None:
+            found.add(sshsig.public_key(keys.load_or_make(folder, entropy=entropy)).fingerprint)
+
+        threads = [threading.Thread(target=work, args=(tmp_path / str(attempt),)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 1
 
 
 def test_key_others_can_read_is_refused(tmp_path: Path) -> None:

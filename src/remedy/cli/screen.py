@@ -166,7 +166,7 @@ class Screen:
         self.say(headline, style)
         if plan.action == "isolate" and outcome.held and not outcome.withstands_root:
             self.say(
-                "  grade: host layer only. Root on the host can take it away; cut it off at the switch or firewall too.",
+                "  grade: host layer only. Root on the host can take it away: cut it off at the switch too.",
                 "dim",
             )
         if plan.changes and outcome.status != "unchanged":
@@ -256,7 +256,7 @@ def _square(verdict: Verdict, column: str) -> Text:
     out = Text()
     for (word, style), ports in groups.items():
         out.append("  " if out else "").append(f"{word} {' '.join(dict.fromkeys(ports))}", style=style)
-    return out or Text("–", style="dim")
+    return out or Text("-", style="dim")
 
 
 def _headline(outcome: Outcome) -> tuple[str, str]:

@@ -109,11 +109,12 @@ def masked(key: str, value: object) -> object:
     return value
 
 
-def resolve(secret: Secret, *, environ: Mapping[str, str] | None = None) -> str:
+def resolve(secret: Secret, *, environ: Mapping[str, str] | None = None, seconds: float = COMMAND_SECONDS) -> str:
     """The secret itself. Called where it is used, and kept no longer than that.
 
     `environ` (the process's own by default) serves `env:` references and is given to `command:` and `keyring:`
-    programs. Raises InventoryError naming the reference, never the value, when it cannot be had.
+    programs, which have `seconds` to answer. Raises InventoryError naming the reference, never the value, when it
+    cannot be had.
     """
     environ = os.environ if environ is None else environ
     kind, _, rest = secret.reference.partition(":")
@@ -126,10 +127,10 @@ def resolve(secret: Secret, *, environ: Mapping[str, str] | None = None) -> str:
     if kind == "file":
         return _clean(secret, _file(secret, Path(rest)))
     if kind == "command":
-        return _clean(secret, _command(secret, json.loads(rest), environ))
+        return _clean(secret, _command(secret, json.loads(rest), environ, seconds))
     if kind == "keyring":
         service, user = json.loads(rest)
-        return _keyring(secret, service, user, environ)
+        return _keyring(secret, service, user, environ, seconds)
     if kind == "vault":
         raise _unavailable(
             secret,
@@ -166,7 +167,7 @@ def _file(secret: Secret, path: Path) -> bytes:
     return data or b""
 
 
-def _command(secret: Secret, argv: list[str], environ: Mapping[str, str]) -> bytes:
+def _command(secret: Secret, argv: list[str], environ: Mapping[str, str], seconds: float) -> bytes:
     by_hand = "run it by hand to see what it says"
     try:
         process = subprocess.Popen(
@@ -186,7 +187,7 @@ def _command(secret: Secret, argv: list[str], environ: Mapping[str, str]) -> byt
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
-    timer = threading.Timer(COMMAND_SECONDS, stop)
+    timer = threading.Timer(seconds, stop)
     timer.start()
     try:
         with process:
@@ -196,7 +197,7 @@ def _command(secret: Secret, argv: list[str], environ: Mapping[str, str]) -> byt
     finally:
         timer.cancel()
     if late.is_set():
-        raise _unavailable(secret, f"no answer within {COMMAND_SECONDS} s", by_hand)
+        raise _unavailable(secret, f"no answer within {seconds:g} s", by_hand)
     if len(data) > _MAX_SECRET:
         raise _unavailable(secret, "the answer is too long for a secret", by_hand)
     if process.returncode:
@@ -204,10 +205,12 @@ def _command(secret: Secret, argv: list[str], environ: Mapping[str, str]) -> byt
     return data
 
 
-def _keyring(secret: Secret, service: str, user: str, environ: Mapping[str, str]) -> str:
+def _keyring(secret: Secret, service: str, user: str, environ: Mapping[str, str], seconds: float) -> str:
     tool = shutil.which("secret-tool", path=environ.get("PATH"))
     if tool:
-        return _clean(secret, _command(secret, [tool, "lookup", "service", service, "username", user], environ))
+        return _clean(
+            secret, _command(secret, [tool, "lookup", "service", service, "username", user], environ, seconds)
+        )
     try:
         keyring = importlib.import_module("keyring")
     except ImportError as error:

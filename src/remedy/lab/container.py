@@ -107,7 +107,10 @@ def release(waiting: Waiting) -> None:
 
 
 def hold_network(router: int) -> int:
-    """A child process that does nothing but keep a new network alive; its pid. Raises OSError."""
+    """A child process that does nothing but keep a new network alive, with a /sys that shows it; its pid.
+
+    Raises OSError.
+    """
     told_read, told_write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -117,7 +120,8 @@ def hold_network(router: int) -> int:
             for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             syscalls.enter_network(router)
-            syscalls.unshare(syscalls.CLONE_NEWNET)
+            syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS)
+            syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_RDONLY)
             _tune_network()
             os.write(told_write, b"1")
             os.closerange(3, 1024)

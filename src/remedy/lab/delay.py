@@ -49,11 +49,11 @@ class Lane:
         self.send = send
         self.waiting: collections.deque[tuple[float, bytes]] = collections.deque()
 
-    def take(self, due: float) -> None:
-        """Queue all frames there are."""
+    def take(self, seconds: float) -> None:
+        """Queue all frames there are. The wait counts from when each was read, so it is never shorter than asked."""
         while (frame := self.receive()) is not None:
             if frame and len(self.waiting) < _QUEUE:
-                self.waiting.append((due, frame))
+                self.waiting.append((time.monotonic() + seconds, frame))
 
     def deliver(self, now: float) -> None:
         """Send on what is due; a frame the device refuses is lost, as on a cable."""
@@ -118,11 +118,10 @@ def main(port_name: str, tap_name: str, bridge: str, seconds: float) -> None:
         due = [lane.waiting[0][0] for lane in lanes.values() if lane.waiting]
         pause = max(0.0, min(due) - time.monotonic()) if due else None
         readable, _, _ = select.select(list(lanes), [], [], pause)
-        now = time.monotonic()
         for descriptor in readable:
-            lanes[descriptor].take(now + seconds)
+            lanes[descriptor].take(seconds)
         for lane in lanes.values():
-            lane.deliver(now)
+            lane.deliver(time.monotonic())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from remedy.core.errors import RemedyError, UsageError
-from remedy.lab import cabling, container, device_guard, faults, layers, systemd_host
+from remedy.lab import cabling, container, device_guard, faults, layers, syscalls, systemd_host
 from remedy.lab.credentials import Credentials
 from remedy.lab.inside import run_inside
 from remedy.lab.machine import Machine
@@ -59,6 +59,7 @@ class Estate:
         }
         #: The machine itself, as far as cable faults are concerned.
         self.cable = Machine(Host(CONTROLLER, "management", 1), container.Rootfs(state, ()), pid=os.getpid())
+        self.cable.sysfs = state / "sys"
         self.stopping = False
 
     @property
@@ -69,6 +70,9 @@ class Estate:
     def start(self) -> None:
         """Write all disks, cable everything, switch everything on. Raises RemedyError, OSError."""
         device_guard.create()
+        sysfs = self.state / "sys"
+        sysfs.mkdir()
+        syscalls.mount("sysfs", sysfs, "sysfs", syscalls.MS_RDONLY)
         layers.write_common(self.state / "common", self.image, self.credentials)
         for machine in self.machines.values():
             machine.create_disk()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from remedy.core.errors import Refused
 from remedy.lab import container, syscalls
-from remedy.lab.topology import Host
+from remedy.lab.topology import LINK, Host
 
 __all__ = ["Machine", "listening"]
 
@@ -26,7 +26,7 @@ class Machine:
 
     `pid` is its PID 1 as seen from outside, None while it is off; `child` the process to wait for, the same one unless
     its PID 1 is kept by another program; `companions` other processes of this machine that live and die with it;
-    `wire` the forwarder that delays its packets; `faults` maps kind to value.
+    `sysfs` is set for the machine itself, whose link is not called eth0; `wire` the forwarder that delays its packets; `faults` maps kind to value.
     """
 
     host: Host
@@ -36,6 +36,7 @@ class Machine:
     boots: int = 0
     faults: dict[str, float] = field(default_factory=dict)
     wire: int | None = None
+    sysfs: Path | None = None
     companions: list[int] = field(default_factory=list)
 
     @property
@@ -53,15 +54,23 @@ class Machine:
     def link_up(self, router: int) -> bool:
         """Whether frames pass its cable: the kernel takes up to a second to open a bridge's port to a new carrier.
 
-        `router` is fw01's PID 1, in whose /sys the ports are.
+        `router` is fw01's PID 1, in whose /sys the ports are; the host's own end is in `devices`.
         """
         ports = Path(f"/proc/{router}/root/sys/class/net")
         try:
             state = (ports / self.bridge_device / "brport/state").read_text(encoding="ascii")
-            carrier = (ports / self.host.port / "operstate").read_text(encoding="ascii")
+            ends = [(end / "operstate").read_text(encoding="ascii") for end in (ports / self.host.port, self.devices)]
         except OSError:
             return False
-        return state == _FORWARDING and carrier == "up\n"
+        return state == _FORWARDING and ends == ["up\n", "up\n"]
+
+    @property
+    def devices(self) -> Path:
+        """Its own end of the cable in a /sys that shows its network."""
+        if self.sysfs is not None:
+            return self.sysfs / "class/net" / LINK
+        viewer = self.companions[0] if self.host.systemd else self.pid
+        return Path(f"/proc/{viewer}/root/sys/class/net/eth0")
 
     def create_disk(self) -> None:
         """Mount its empty disk, a tmpfs of its size, in this process's mount namespace."""
