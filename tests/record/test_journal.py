@@ -335,6 +335,39 @@ def test_interrupted_append_leaves_the_record_usable(opener: Opener) -> None:
     assert len(list(record.entries())) == 1
 
 
+def test_interrupt_of_one_thread_does_not_fail_the_others(opener: Opener) -> None:
+    """When the thread that commits for all is interrupted, the others' appends are committed all the same."""
+    opener().close()
+    calls = iter([KeyboardInterrupt()])
+
+    def entropy(size: int) -> bytes:
+        for error in calls:
+            raise error
+        return os.urandom(size)
+
+    record = opener(entropy=entropy)
+    results: list[object] = []
+
+    def work() -> None:
+        try:
+            results.append(record.append("note", {}, incident="I").seq)
+        except KeyboardInterrupt:
+            results.append("interrupted")
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    with record._turn:
+        for thread in threads:
+            thread.start()
+        while len(record._queue) < 5:
+            threading.Event().wait(0.001)
+    for thread in threads:
+        thread.join()
+    assert results.count("interrupted") == 1
+    numbers = sorted(each for each in results if isinstance(each, int))
+    assert len(numbers) == 4
+    assert [entry.seq for entry in record.entries()] in ([1, 2, 3, 4], [1, 2, 3, 4, 5])  # the fifth may be there
+
+
 def test_append_refuses_to_continue_a_damaged_end(opener: Opener, tamper: Callable[..., None]) -> None:
     """When the newest entry was changed or removed, nothing is appended after it."""
     for n in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import resource
 import shutil
@@ -14,14 +15,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from remedy.core.errors import AnswerUnusable, ConnectFailed, ConnectionLost, HostKeyError, TimedOut
 from remedy.core.values import Command, Reply, Target
+from remedy.transports import session
 from remedy.transports.hostkeys import fingerprint
 from remedy.transports.limits import Limits
 from remedy.transports.ssh import SshConnection, SshConnector
@@ -235,7 +237,7 @@ def test_hashed_names_are_known(sshd: Sshd, connect: Connect, keys: Keys) -> Non
 # --- targets that do not answer --------------------------------------------------------------------------------------
 
 
-@contextmanager
+@contextlib.contextmanager
 def listener(serve: Callable[[socket.socket], object] | None, backlog: int = 5) -> Iterator[int]:
     """A TCP port on which `serve` handles one connection, or on which nobody accepts."""
     with socket.socket() as sock:
@@ -297,6 +299,34 @@ def test_something_that_is_no_ssh_server(connector: SshConnector, said: bytes) -
         connector(Target("web01", "127.0.0.1", port))
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [(b"", "the greeting does not end"), (b"SSH-2.0-x\r\n\x7f\xff\xff\xfc\x04", "a packet larger than any")],
+)
+def test_endless_greetings_and_packets_are_cut_off(connector: SshConnector, start: bytes, words: str) -> None:
+    """A server that keeps sending before anybody has logged in is left after some KiB, at once."""
+    sent = 0
+
+    def flood(sock: socket.socket) -> None:
+        nonlocal sent
+        sock.sendall(start)
+        with contextlib.suppress(OSError):
+            while sent < 200_000_000:
+                sent += sock.send(b"\0" * 65536)
+
+    with listener(flood) as port, pytest.raises(ConnectFailed, match=words):
+        connector(Target("web01", "127.0.0.1", port))
+    assert sent < 50_000_000
+
+
+def test_a_target_cannot_fill_a_buffer_beyond_its_window() -> None:
+    """More data than the window allowed, not yet read, ends the session instead of filling memory."""
+    pipe = session._Pipe()
+    pipe.feed(b"x" * (4 * 1024 * 1024 + 1))
+    with pytest.raises(paramiko.SSHException, match="more than it was allowed"):
+        pipe.feed(b"x")
 
 
 def test_a_key_exchange_that_stalls(connector: SshConnector) -> None:

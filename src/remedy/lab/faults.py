@@ -59,6 +59,19 @@ table netdev {table} {{
 """
 
 
+#: While a forwarder has the port's frames, fw01 itself must not: it would answer ARP on the port for any of its
+#: addresses, and traffic would take the short way. Packet sockets see frames before this hook.
+_SET_APART = """\
+table netdev {table}
+delete table netdev {table}
+table netdev {table} {{
+  chain in {{
+    type filter hook ingress device "{device}" priority 0; policy drop;
+  }}
+}}
+"""
+
+
 @dataclass(frozen=True)
 class Scene:
     """What a fault needs besides its machine: the router's PID 1 and the lab's keys."""
@@ -107,13 +120,20 @@ def _lose(machine: Machine, scene: Scene, percent: float) -> None:
 
 
 def _unlose(machine: Machine, scene: Scene) -> None:
-    table = _loss_table(machine)
-    script = f"table netdev {table}\ndelete table netdev {table}\n"
-    cabling.run(cabling.in_network(scene.router, ["nft", "-f", "-"]), script)
+    _remove_table(scene, _loss_table(machine))
 
 
 def _loss_table(machine: Machine) -> str:
     return f"loss_{machine.host.name}"
+
+
+def _delay_table(machine: Machine) -> str:
+    return f"delay_{machine.host.name}"
+
+
+def _remove_table(scene: Scene, table: str) -> None:
+    script = f"table netdev {table}\ndelete table netdev {table}\n"
+    cabling.run(cabling.in_network(scene.router, ["nft", "-f", "-"]), script)
 
 
 def _delay(machine: Machine, scene: Scene, milliseconds: float) -> None:
@@ -121,6 +141,8 @@ def _delay(machine: Machine, scene: Scene, milliseconds: float) -> None:
     if machine.wire is not None:
         _undelay(machine, scene)
     bridge = ZONES[machine.host.zone].bridge
+    script = _SET_APART.format(table=_delay_table(machine), device=machine.host.port)
+    cabling.run(cabling.in_network(scene.router, ["nft", "-f", "-"]), script)
     argv = [sys.executable, "-m", "remedy.lab.delay", machine.host.port, f"t-{machine.host.name}", bridge]
     wire = subprocess.Popen(
         cabling.in_network(scene.router, [*argv, str(milliseconds / 1000)]),
@@ -131,7 +153,7 @@ def _delay(machine: Machine, scene: Scene, milliseconds: float) -> None:
         if told.readline() != b"ready\n":
             wire.kill()
             wire.wait()
-            cabling.ip_batch(scene.router, [f"link set {machine.host.port} master {bridge}"])
+            replug(machine, scene)
             raise RemedyError(
                 "the delaying forwarder did not start", where=machine.host.name, hint="needs /dev/net/tun"
             )
@@ -150,6 +172,7 @@ def _undelay(machine: Machine, scene: Scene) -> None:
 
 def replug(machine: Machine, scene: Scene) -> None:
     """Put the port back on its bridge after its forwarder ended."""
+    _remove_table(scene, _delay_table(machine))
     if machine.pid is not None:
         cabling.ip_batch(scene.router, [f"link set {machine.host.port} master {ZONES[machine.host.zone].bridge}"])
         if "loss" in machine.faults:

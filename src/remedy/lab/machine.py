@@ -26,7 +26,8 @@ class Machine:
 
     `pid` is its PID 1 as seen from outside, None while it is off; `child` the process to wait for, the same one unless
     its PID 1 is kept by another program; `companions` other processes of this machine that live and die with it;
-    `sysfs` is set for the machine itself, whose link is not called eth0; `wire` the forwarder that delays its packets; `faults` maps kind to value.
+    `sysfs` is set for the machine itself, whose link is not called eth0; `wire` is the forwarder that delays its
+    packets; `faults` maps kind to value.
     """
 
     host: Host

@@ -159,10 +159,7 @@ def _snapshot(path: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
     wal = _beside(path, "-wal")
     if _beside(path, "-shm").exists():  # somebody has it open, or died with it open
-        try:
-            return _begun(f"{uri}?mode=ro")
-        except sqlite3.OperationalError:  # the index cannot be written here: read a copy instead
-            return _begun(_copied(path, wal, stack))
+        return _begun(f"{uri}?mode=ro")
     if wal.exists() and wal.stat().st_size:
         return _begun(_copied(path, wal, stack))
     return _begun(f"{uri}?immutable=1")  # nobody has it open, and everything is in the main file

@@ -27,6 +27,10 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 _CHANNEL_REQUEST: Final = b"\x62"  # RFC 4254, section 6.5
 _CHUNK: Final = 256 * 1024
 _WINDOW: Final = 2 * MIB
+# OpenSSH's own limit on a packet; RFC 4253, section 6.1, asks for 35000 bytes at least.
+_PACKET: Final = 256 * 1024
+# Lines before the SSH banner are allowed (RFC 4253, section 4.2), but not without end.
+_GREETING: Final = 64 * 1024
 # Authenticated encryption first: it spares an HMAC in Python for every packet.
 _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _MACS: Final = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
@@ -42,7 +46,23 @@ _RSA: Final = ("rsa-sha2-512", "rsa-sha2-256")
 
 
 class _Packets(Packetizer):
-    """Without the thread paramiko starts for a handshake time-out: the login has a deadline of its own."""
+    """Bounded, as paramiko's is not; and without its thread for a handshake time-out: the login has a deadline."""
+
+    _greeted = 0
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002 -- paramiko's signature
+        """Read `n` bytes, a packet or part of one. Raises SSHException when no honest packet is that long."""
+        if n > _PACKET:
+            raise paramiko.SSHException("the target announces a packet larger than any")
+        return bytes(super().read_all(n, check_rekey))
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Read some of the greeting. Raises SSHException when it does not end."""
+        data = bytes(super()._read_timeout(timeout))  # type: ignore[misc]
+        self._greeted += len(data)
+        if self._greeted > _GREETING:
+            raise paramiko.SSHException("the greeting does not end")
+        return data
 
     def start_handshake(self, timeout: float) -> None:
         """Start no timer."""

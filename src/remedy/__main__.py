@@ -1,0 +1,5 @@
+"""`python -m remedy` is `remedy`."""
+
+from remedy.cli.main import run
+
+run()
