@@ -7,6 +7,7 @@ taken down at the end, also after Ctrl-C; a lab that was up before is used and l
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -45,7 +46,7 @@ class Stage:
 
     def remedy(self, *words: str, expect: Sequence[int] = (0,)) -> None:
         """Show and run one command; raises RemedyError when it ends in another way than the story needs."""
-        click.secho(f"$ remedy {' '.join(words)}", bold=True)
+        click.secho(f"$ remedy {shlex.join(words)}", bold=True)
         environment = {
             **os.environ,
             "REMEDY_INVENTORY": str(self.inventory),

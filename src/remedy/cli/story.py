@@ -45,8 +45,8 @@ def _said(kind: str, body: dict[str, Any]) -> Line:
     }
     if kind == "sent":
         ok = body.get("status") == 0
-        text = f"{target} step {body.get('step')}: {'done' if ok else 'refused: ' + str(body.get('said'))}"
-        return text, "" if ok else "red"
+        text = f"{target} step {body.get('step')}: {body.get('why')}"
+        return (text, "") if ok else (f"{text}: REFUSED: {body.get('said')}", "red")
     if kind == "verify":
         verdicts = body.get("verdicts", [])
         held = sum(1 for verdict in verdicts if verdict.get("held"))

@@ -78,6 +78,7 @@ class World:
     _inventory: Inventory | None = None
     _record: Record | None = None
     _sessions: Sessions | None = None
+    _watching: list[tuple[Vantage, frozenset[str]]] | None = None
 
     @property
     def actor(self) -> str:
@@ -179,12 +180,14 @@ class World:
         )
 
     def _vantages(self, name: str) -> Iterator[Vantage]:
-        for host in self.inventory.hosts:
-            if host == name or not self.inventory.variables(host).get("remedy_vantage"):
-                continue
-            policy = self.inventory.policy(host)
-            if policy.vantage and name in self.inventory.select(policy.vantage_for):
-                yield Vantage(host, policy.vantage)
+        if self._watching is None:
+            self._watching = []
+            for host in self.inventory.hosts:
+                if "remedy_vantage" in self.inventory.located(host):
+                    policy = self.inventory.policy(host)
+                    seen = frozenset(self.inventory.select(policy.vantage_for)) if policy.vantage else frozenset()
+                    self._watching.append((Vantage(host, policy.vantage), seen))
+        yield from (vantage for vantage, seen in self._watching if name in seen and vantage.name != name)
 
     def check_limits(self, names: Sequence[str]) -> None:
         """Raise Refused when isolating these hosts would break a limit of the inventory."""

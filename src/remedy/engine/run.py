@@ -202,7 +202,7 @@ class Engine:
         except (ConnectionLost, TimedOut) as error:
             reply = self._settle(change, at, error)
         said = printable(reply.err or reply.out, _MOST_SAID).strip() if reply.status else ""
-        self._append(plan, "sent", {"step": name, "status": reply.status, "said": said})
+        self._append(plan, "sent", {"step": name, "why": why, "status": reply.status, "said": said})
         step = Step(name, why, reply.status == 0, said)
         self._tell(plan, "reply", said or why, ok=step.ok)
         return step
