@@ -60,9 +60,7 @@ def test_a_cut_link_silences_the_host(
 
 @pytest.mark.parametrize("address", WEB01)
 def test_delay_adds_twice_its_number_to_the_round_trip(calm_lab: Lab, address: str) -> None:
-    """40 ms each way make the round trip at least 80 ms, even when
-    neighbours are asked for anew; another number replaces it, and clearing ends it.
-    """
+    """40 ms each way make 80 ms a round trip, also with neighbours forgotten; 10 replace them, clearing ends it."""
     calm_lab.exec("web01", ["ip", "neigh", "flush", "all"])
     calm_lab.fault("delay", "web01", ms=40)
     assert 0.080 <= round_trip(calm_lab, address) < 0.120

@@ -201,23 +201,23 @@ def test_only_root_is_answered(lab: Lab) -> None:
     assert lab.is_up
 
 
-def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_are_named_with_their_packages() -> None:
     """A machine without the needed programs is told each one, its package, and the line that installs them."""
     assert image.missing() == []
-    monkeypatch.setattr(image, "_PROGRAMS", {"no-such-program": "no-such-package", "ip": "iproute2"})
-    assert image.missing() == [
+    needed = {"no-such-program": "no-such-package", "ip": "iproute2"}
+    assert image.missing(needed) == [
         "the program no-such-program (Debian package no-such-package)",
         "install them: apt-get update && apt-get install --yes --no-install-recommends no-such-package",
     ]
     with pytest.raises(RemedyError, match="no-such-program"):
-        image.require_machine()
+        image.require_machine(needed)
 
 
 def test_an_image_build_that_fails_leaves_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing build raises with the builder's words and leaves the cache folder empty."""
     builder = tmp_path / "bin" / "mmdebstrap"
     builder.parent.mkdir()
-    builder.write_text('#!/bin/sh\nmkdir -p "$7"\necho "E: no such mirror" >&2\nexit 25\n')
+    builder.write_text('#!/bin/sh\nmkdir -p "$8"\necho "E: no such mirror" >&2\nexit 25\n')
     builder.chmod(0o755)
     monkeypatch.setenv("PATH", f"{builder.parent}:{os.environ['PATH']}")
     with pytest.raises(RemedyError, match="E: no such mirror"):

@@ -13,6 +13,7 @@ import pytest
 
 from remedy.core.errors import AuthenticationFailed
 from remedy.core.values import Command, Reply, Secret, Target
+from remedy.transports.login import Credentials
 from remedy.transports.ssh import SshConnection, SshConnector
 
 from .conftest import LIMITS, Keys, Sshd, make_key, reveal, run
@@ -44,6 +45,14 @@ def test_every_key_type_logs_in(sshd: Sshd, connect: Connect, keys: Keys, kind: 
     shutil.copy(keys.host(kind).with_suffix(".pub"), server.folder / "authorized_keys")
     connection = connect(replace(server.target, key_file=str(keys.host(kind))))
     assert connection.run([Command(("echo", "x"))]) == (Reply(0, b"x\n"),)
+
+
+def test_keys_without_comment_or_padding_are_read(tmp_path: Path) -> None:
+    """Whatever the lengths inside a sound key file happen to be, it is read; half of these trip paramiko alone."""
+    credentials = Credentials(reveal)
+    for number in range(16):
+        path = make_key(tmp_path / f"key{number}", "ecdsa")
+        assert credentials.load(path).get_base64() == path.with_suffix(".pub").read_text().split()[1]
 
 
 def test_a_refused_key_is_named_with_what_is_accepted(sshd: Sshd, connect: Connect, keys: Keys) -> None:

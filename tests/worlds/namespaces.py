@@ -43,7 +43,18 @@ class Host:
         """Start it; returns when it is ready."""
         self.name = name
         self._keeper = subprocess.Popen(
-            ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c", _INIT),
+            (
+                "unshare",
+                "--net",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child=SIGKILL",
+                "--mount-proc",
+                "sh",
+                "-c",
+                _INIT,
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,23 +13,37 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from remedy.core.errors import RemedyError, TargetUnfit
 
-__all__ = ["CACHE", "ensure_image", "image_path", "missing", "require_machine"]
+__all__ = ["CACHE", "PROGRAMS", "ensure_image", "image_path", "load_modules", "missing", "require_machine"]
 
 CACHE = Path("/var/cache/remedy-lab")
 
 #: The machine's programs the lab uses, and the Debian package each comes in.
-_PROGRAMS = {
+PROGRAMS: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",
     "systemd-nspawn": "systemd-container",
 }
+
+#: Loaded before the first host boots: root in a host may not load modules, and iptables' legacy tables are never
+#: loaded by the kernel on its own.
+_MODULES = (
+    "overlay",
+    "veth",
+    "bridge",
+    "tun",
+    "nf_tables",
+    "nf_conntrack",
+    "ip_tables",
+    "ip6_tables",
+    *(f"{family}table_{table}" for family in ("ip", "ip6") for table in ("filter", "mangle", "nat", "raw")),
+)
 
 _PACKAGES = (
     "busybox",
@@ -69,24 +83,35 @@ _FINISHING = (
 _FORMAT = 1  # raise it when _FINISHING changes
 
 
-def missing() -> list[str]:
-    """What this machine lacks, one sentence each, the last one saying how to get it; empty when all is there."""
+def missing(needed: Mapping[str, str] = PROGRAMS) -> list[str]:
+    """What this machine lacks, one sentence each, the last one saying how to get it; empty when all is there.
+
+    `needed` maps programs to the Debian packages they come in.
+    """
     lacking = []
     if os.geteuid() != 0:
         lacking.append("root: network namespaces and mounts need it; run the command again with sudo")
-    programs = [name for name in _PROGRAMS if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
-    lacking += [f"the program {name} (Debian package {_PROGRAMS[name]})" for name in programs]
-    if "overlay" not in Path("/proc/filesystems").read_text(encoding="ascii").split():
-        lacking.append("the overlay file system: modprobe overlay")
+    programs = [name for name in needed if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    lacking += [f"the program {name} (Debian package {needed[name]})" for name in programs]
+    if not lacking:
+        load_modules()
+        if "overlay" not in Path("/proc/filesystems").read_text(encoding="ascii").split():
+            lacking.append("a kernel with the overlay file system")
     if programs:
-        packages = " ".join(dict.fromkeys(_PROGRAMS[name] for name in programs))
+        packages = " ".join(dict.fromkeys(needed[name] for name in programs))
         lacking.append(f"install them: apt-get update && apt-get install --yes --no-install-recommends {packages}")
     return lacking
 
 
-def require_machine() -> None:
+def load_modules() -> None:
+    """Load the kernel modules hosts use but may not load themselves; those built in or absent are passed over."""
+    if shutil.which("modprobe", path="/usr/sbin:/usr/bin:/sbin:/bin") is not None:
+        subprocess.run(["modprobe", "--all", "--quiet", *_MODULES], check=False, capture_output=True)
+
+
+def require_machine(needed: Mapping[str, str] = PROGRAMS) -> None:
     """Raise TargetUnfit naming everything `missing` names; return when nothing is."""
-    lacking = missing()
+    lacking = missing(needed)
     if lacking:
         raise TargetUnfit("this machine cannot run the lab; missing: " + "; ".join(lacking), hint=lacking[-1])
 

@@ -70,7 +70,7 @@ class Credentials:
             mark = (stat.st_mtime_ns, stat.st_size)
             with self._lock:
                 if path not in self._loaded or self._loaded[path][0] != mark:
-                    self._loaded[path] = (mark, paramiko.PKey.from_path(str(path)))
+                    self._loaded[path] = (mark, _read_key(path))
                 return self._loaded[path][1]
         except OSError as error:
             raise AuthenticationFailed(f"the key file cannot be read: {error.strerror}", where=str(path)) from error
@@ -144,6 +144,30 @@ class Credentials:
         """
         transport.auth_timeout = seconds
         _Login(self, transport, target).run()
+
+
+def _read_key(path: Path) -> paramiko.PKey:
+    """The key in a file. Raises what paramiko and cryptography raise."""
+    import io  # noqa: PLC0415 -- as below
+
+    import paramiko  # noqa: PLC0415 -- 100 ms, paid after dialling
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 -- as above
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 -- as above
+
+    try:
+        return paramiko.PKey.from_path(str(path))
+    except paramiko.PasswordRequiredException:
+        raise
+    except (paramiko.SSHException, ValueError):
+        # paramiko takes some sound files for damaged: those whose comment is empty and whose length leaves no padding.
+        key = serialization.load_ssh_private_key(path.read_bytes(), None)
+        if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+            raise
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+        kind = paramiko.RSAKey if isinstance(key, rsa.RSAPrivateKey) else paramiko.ECDSAKey
+        return kind.from_private_key(io.StringIO(pem.decode()))
 
 
 def _unlocked(path: Path, keys: tuple[paramiko.PKey, ...]) -> _Offer:
