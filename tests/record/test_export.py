@@ -237,3 +237,13 @@ def test_export_refuses_what_it_cannot_hand_over(record: Record, path: Path, tmp
     tamper("UPDATE entry SET kind = 'x' WHERE seq = 1")
     with pytest.raises(RecordBroken, match="entry 1 does not verify"):
         export(path, tmp_path / "third")
+
+
+def test_export_refuses_a_changed_body(record: Record, path: Path, tmp_path: Path, tamper: Tamper) -> None:
+    """A body that is not what its header binds is not handed over."""
+    record.append("note", {"n": 1}, incident="INC-1")
+    record.checkpoint()
+    record.close()
+    tamper("""UPDATE entry SET body = '{"n":2}' WHERE seq = 1""")
+    with pytest.raises(RecordBroken, match="entry 1 does not verify"):
+        export(path, tmp_path / "out")

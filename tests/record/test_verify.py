@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remedy.core.errors import RecordBroken, RecordUnavailable
-from remedy.record import checkpoints
+from remedy.record import checkpoints, keys
 from remedy.record.chain import COLUMNS, ZERO, Link
 from remedy.record.journal import Record
 from remedy.record.merkle import Frontier
@@ -158,6 +159,15 @@ def test_copied_record_with_its_wal_is_verified(record: Record, path: Path, tmp_
         (["UPDATE checkpoint SET signature = 'x' WHERE number = 1"], {"bad-signature": (0, 0)}),
         (["DELETE FROM checkpoint WHERE number = 1"], {"checkpoint-missing": (0, 0)}),
         (["DELETE FROM checkpoint WHERE number = 2"], {"checkpoint-missing": (0, 0)}),
+        (["UPDATE checkpoint SET number = 5 WHERE number = 2"], {"checkpoint-edited": (0, 0)}),
+        (
+            [
+                "PRAGMA writable_schema=ON",
+                "CREATE TEMP TABLE other AS SELECT rootpage FROM sqlite_master WHERE name = 'entry_run'",
+                "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM other) WHERE name = 'entry_kind'",
+            ],
+            {"unreadable": (0, 0)},
+        ),
         (["UPDATE identity SET id = 'ffff'"], {"foreign-checkpoint": (0, 0)}),
         (["CREATE TABLE planted (x)"], {"schema": (0, 0)}),
         (["DROP TABLE lease"], {"schema": (0, 0)}),
@@ -192,6 +202,38 @@ def test_rebuilt_chain_contradicts_its_checkpoints(path: Path, tamper: Tamper) -
     tamper("""UPDATE entry SET body = '{"n":99}' WHERE seq = 16""")
     rebuild(path)
     assert kinds(path) == {"root-mismatch": (14, 20), "unsigned": (14, 20)}
+
+
+@pytest.mark.usefixtures("filled")
+def test_replaced_entry_breaks_the_link(path: Path, tamper: Tamper) -> None:
+    """An entry replaced by one that is right in itself does not fit the next one."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        link = Link(*db.execute(f"SELECT {COLUMNS} FROM entry WHERE seq = 5").fetchone())  # noqa: S608
+    forged = replace(link, kind="forged")
+    tamper(f"UPDATE entry SET kind = 'forged', hash = '{forged.computed()}' WHERE seq = 5")  # noqa: S608
+    found = kinds(path)
+    assert found["broken-link"] == (6, 6)
+    assert "edited" not in found
+
+
+@pytest.mark.parametrize("field", ["root", "head"])
+def test_checkpoint_binds_root_and_head_both(record: Record, path: Path, tmp_path: Path, field: str) -> None:
+    """A checkpoint that is signed but states another root, or another head, contradicts the entries."""
+    right = checkpoints.parse(checkpoints.parse_signed(record.checkpoint()).body)
+    wrong = replace(right, root=bytes(32)) if field == "root" else replace(right, head=ZERO)
+    key = keys.load_or_make(tmp_path / "keys", entropy=os.urandom)
+    assert "root-mismatch" in kinds(path, held=[checkpoints.sign(wrong, key).text])
+    assert kinds(path, held=[checkpoints.sign(right, key).text]) == {}
+
+
+@pytest.mark.usefixtures("filled")
+def test_checkpoint_removed_with_its_files_is_missed(path: Path, tamper: Tamper) -> None:
+    """A checkpoint from the middle leaves a gap in the numbers when it is removed everywhere."""
+    tamper("DELETE FROM checkpoint WHERE number = 1")
+    for name in ("00000001.txt", "00000001.txt.sig"):
+        (path.parent / "checkpoints" / name).unlink()
+    report = verify(path)
+    assert [str(finding) for finding in report.damage] == ["checkpoint 1 and all before 2 are gone, database and files"]
 
 
 @pytest.mark.usefixtures("filled")

@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,13 +163,16 @@ class World:
         """A host of the inventory."""
         return self.inventory.target(name)
 
-    def site(self, name: str) -> Site:
-        """What the inventory knows around a host."""
+    def site(self, name: str, *, cut_off: Collection[str] = ()) -> Site:
+        """What the inventory knows around a host.
+
+        Hosts in `cut_off` are no vantages: one that cannot reach anything proves nothing by not reaching this host.
+        """
         policy = self.inventory.policy(name)
         return Site(
             addresses=policy.addresses,
             management=policy.management,
-            vantages=tuple(self._vantages(name)),
+            vantages=tuple(v for v in self._vantages(name) if v.name not in cut_off),
             probe_tcp=policy.probe.tcp,
             probe_udp=policy.probe.udp,
             canaries=policy.canaries,
@@ -211,6 +214,8 @@ class World:
     def incident(self, title: str) -> str:
         """The incident to work under: the one given, the only open one, or a new one with this title.
 
+        A mere dry-run opens none; without an open one it is recorded under the name "dry-run".
+
         Raises UsageError when the given one does not exist or is closed, or when several are open.
         """
         from remedy.record import incidents  # noqa: PLC0415
@@ -220,13 +225,19 @@ class World:
             if not found.is_open:
                 raise UsageError(f"{found.id} is closed", hint="open another: `remedy incident open TITLE`")
             return found.id
+        if self.options.dry_run and not self.options.out:
+            return self._running() or "dry-run"
+        return self._running() or incidents.open(self.record, title)
+
+    def _running(self) -> str:
+        """The only open incident, "" when there is none. Raises UsageError when there are several."""
+        from remedy.record import incidents  # noqa: PLC0415
+
         running = [incident for incident in incidents.list(self.record) if incident.is_open]
-        if len(running) == 1:
-            return running[0].id
-        if running:
+        if len(running) > 1:
             names = ", ".join(incident.id for incident in running)
             raise UsageError(f"several incidents are open: {names}", hint="say which with --incident")
-        return incidents.open(self.record, title)
+        return running[0].id if running else ""
 
     def context(self, incident: str) -> Context:
         """A new run under an incident, anchored to the record's head."""

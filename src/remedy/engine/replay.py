@@ -7,7 +7,7 @@ the target: every step's effect is asked for anew, because a host may have been 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -60,13 +60,16 @@ def refuse_second_time(journal: Journal, run: str) -> None:
         )
 
 
-def proven_cells(plan: Plan) -> tuple[Cell, ...]:
-    """The cells an isolation's certificate closed: what has to answer again after the release."""
+def proven_cells(plan: Plan, cut_off: Collection[str] = ()) -> tuple[Cell, ...]:
+    """The cells an isolation's certificate closed: what has to answer again after the release.
+
+    Vantages in `cut_off` are left out: they reach nothing for a reason of their own.
+    """
     return tuple(
         cell
         for expect in plan.expects
         for cell, wish in zip(expect.cells, json.loads(expect.wanted) if expect.cells else (), strict=False)
-        if wish == "blocked"
+        if wish == "blocked" and (cell.vantage == plan.target or cell.vantage not in cut_off)
     )
 
 

@@ -102,7 +102,7 @@ class Witness:
         before = 0
         for number in sorted({*stored, *self._files}):
             if number > before + 1:
-                text = f"checkpoints {before + 1} to {number - 1} are gone, database and files"
+                text = f"checkpoint {before + 1} and all before {number} are gone, database and files"
                 self._found.add("checkpoint-missing", 0, 0, text)
             if number not in stored:
                 text = f"checkpoint {number} is gone from the database, its file is there"

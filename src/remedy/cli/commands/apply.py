@@ -78,14 +78,15 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:  # noqa: AN
     plans = load(file)
     with world(common(ctx, given)) as around:
         from remedy.actions import build  # noqa: PLC0415 -- lazily, with all below it
-        from remedy.engine import replay  # noqa: PLC0415
+        from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.run import Job  # noqa: PLC0415
 
+        cut_off = {*limits.isolated(around.record), *(plan.target for plan in plans)}
         jobs = []
         for plan in plans:
             replay.refuse_second_time(around.record, plan.run)
             context = Context(plan.run, plan.incident, plan.anchor)
             action = build(plan.action, plan.params)
-            jobs.append(Job(action, around.target(plan.target), around.site(plan.target), context))
+            jobs.append(Job(action, around.target(plan.target), around.site(plan.target, cut_off=cut_off), context))
         acting_ = Acting("apply", around, screen_of(around.options, around))
         return acting_.carry(jobs, plans[0].incident if plans else "", saved=plans)

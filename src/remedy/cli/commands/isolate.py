@@ -78,7 +78,7 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
                     proven=proven.get(name, ()),
                 ),
                 around.target(name),
-                around.site(name),
+                around.site(name, cut_off={*names, *runs}),
                 around.context(incident),
             )
             for name in names

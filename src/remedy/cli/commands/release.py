@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, **given:
             incident = around.incident(f"release {', '.join(names)}")
         jobs = [
             Job(
-                Release(replay.proven_cells(plans[name]) if name in plans else (), force),
+                Release(replay.proven_cells(plans[name], {*runs, *names}) if name in plans else (), force),
                 around.target(name),
                 around.site(name),
                 around.context(incident),
