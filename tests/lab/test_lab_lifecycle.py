@@ -198,6 +198,9 @@ def test_only_root_is_answered(lab: Lab) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert done.stdout in ("b''\n", ""), done.stdout
+    asking = "import os\nfrom remedy.lab import protocol\nos.setuid(65534)\nprotocol.ask({'op': 'status'})"
+    asked = subprocess.run([sys.executable, "-c", asking], check=False, capture_output=True, text=True)
+    assert "sudo" in asked.stderr
     assert lab.is_up
 
 

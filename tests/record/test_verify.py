@@ -29,6 +29,9 @@ Tamper = Callable[..., None]
 #: Fields that somebody may want to change in an entry.
 FIELDS = ("time", "kind", "incident", "run", "actor", "body", "salt", "key", "prev", "hash", "body_sha256")
 
+#: Gives one index the pages of another: the entries stay as they are, the file is damaged.
+SWAP = "UPDATE sqlite_master SET rootpage = (SELECT page FROM was WHERE name = '{}') WHERE name = '{}'"
+
 
 @pytest.fixture
 def filled(opener: Opener) -> None:
@@ -163,8 +166,9 @@ def test_copied_record_with_its_wal_is_verified(record: Record, path: Path, tmp_
         (
             [
                 "PRAGMA writable_schema=ON",
-                "CREATE TEMP TABLE other AS SELECT rootpage FROM sqlite_master WHERE name = 'entry_run'",
-                "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM other) WHERE name = 'entry_kind'",
+                "CREATE TEMP TABLE was AS SELECT name, rootpage AS page FROM sqlite_master",
+                SWAP.format("entry_run", "entry_incident"),
+                SWAP.format("entry_incident", "entry_run"),
             ],
             {"unreadable": (0, 0)},
         ),

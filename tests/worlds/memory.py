@@ -1,4 +1,4 @@
-"""A journal in memory, a clock that only moves when somebody sleeps, and the death of the process at a chosen moment."""
+"""A journal in memory, a clock that moves only by sleeping, and the death of the process at a chosen moment."""
 
 from __future__ import annotations
 
@@ -96,9 +96,10 @@ class Journal:
         self.life.check()
         wanted = tuple(kinds)
         for entry in tuple(self.pages.entries):
-            if entry.seq > after and (not incident or entry.incident == incident) and (not run or entry.run == run):
-                if not wanted or entry.kind in wanted:
-                    yield entry
+            said = (incident, entry.incident), (run, entry.run)
+            right = all(wish in {"", found} for wish, found in said) and (not wanted or entry.kind in wanted)
+            if entry.seq > after and right:
+                yield entry
 
     def head(self) -> tuple[int, str]:
         """As the port."""

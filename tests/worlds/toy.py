@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from remedy.actions import params
+from tests.worlds.memory import Clock, Journal, Life, Mortal, Pages
+
+from remedy.actions import Action, params
 from remedy.core.canon import Json
 from remedy.core.errors import ConnectFailed, ConnectionLost, RemedyError
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Command, Context, Expect, Guard, Plan, Probe, Reply, Site, Target, wanted
-from tests.worlds.memory import Clock
+from remedy.engine.outcome import Outcome
+from remedy.engine.run import Engine, Event, Job
 
 TARGET = Target("web01", "198.18.1.11")
 SITE = Site()
@@ -173,3 +176,37 @@ class Contain:
             unproven=self.unproven,
             facts=json.dumps({"weather": "fine"}, separators=(",", ":")),
         )
+
+
+@dataclass
+class Desk:
+    """One operator's desk: the world, the record on disk, and processes that come and go."""
+
+    toy: Toy = field(default_factory=Toy)
+    pages: Pages = field(default_factory=Pages)
+    lives: list[Life] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def engine(self, ends_after: int | None = None) -> Engine:
+        """A new process over the same record and world; the ones before it are gone."""
+        for life in self.lives:
+            life.dead = True
+        life = Life(ends_after)
+        self.lives.append(life)
+        journal = Journal(self.pages, life, self.toy.clock.now)
+        return Engine(Mortal(self.toy, life), journal, self.toy.clock, "ops@adm1", self.events.append)
+
+    def job(self, action: Action, run: str = "R1") -> Job:
+        """The action on the toy host."""
+        return Job(action, TARGET, SITE, Context(run, "INC-1", "0" * 16))
+
+    def apply(self, action: Action, run: str = "R1", engine: Engine | None = None) -> Outcome:
+        """Plan, approve and apply."""
+        engine = engine or self.engine()
+        job = self.job(action, run)
+        plan = job.plan(engine.session)
+        return engine.apply(job, plan, engine.approve(plan, "ops"))
+
+    def journal(self) -> Journal:
+        """The record as anybody can read it."""
+        return Journal(self.pages)

@@ -120,5 +120,7 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
                 where=plan.target,
                 hint=f"somebody else has changed it; look, then `remedy undo {plan.run} --force`",
             )
-    confirmed = run.steps.get("disarm") == "done" and {f"{n}" for n in range(1, len(plan.changes) + 1)} <= done
+    confirmed = "disarm" in run.steps and {f"{n}" for n in range(1, len(plan.changes) + 1)} <= done
+    if confirmed and plan.guard:  # an intent alone is doubt: the timer itself is asked
+        confirmed = engine.session.ask([plan.guard.state], at=plan.guard.at)[0] == "off"
     return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from remedy.actions import Action
@@ -227,7 +227,8 @@ class Engine:
             for n, change in enumerate(reversed(done), 1):
                 if change.undo:
                     steps.append(self._step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
-        if plan.guard and len([s for s in steps if s.ok]) <= 1:
+        effects = sum(1 if s.name.isdecimal() else -1 for s in steps if s.ok and s.name != "arm")
+        if plan.guard and effects <= 0:
             steps.append(self._step(plan, "disarm", _disarm(plan.guard)))
         return self._finish(plan, tuple(steps), (), status="failed")
 
@@ -238,12 +239,21 @@ class Engine:
         """
         self._tell(plan, "phase", "confirming over a fresh login")
         deadline = armed_at + guard.seconds + _GRACE
+        doubtful = False
         while True:
             try:
                 self.session.renew(guard.at)
-                steps.append(self._step(plan, "disarm", _disarm(guard)))
-                return not steps[-1].ok and self._has_fallen(guard, steps)
+                step = self._step(plan, "disarm", _disarm(guard))
+                if not step.ok and self._has_fallen(guard):
+                    steps.append(step)
+                    return True
+                if not step.ok and doubtful:  # the session broke after the timer had been ended
+                    step = replace(step, ok=True, said="")
+                elif not step.ok:
+                    step = replace(step, said="the timer was gone before it was disarmed")
+                steps.append(step)
             except Unreachable as error:
+                doubtful = doubtful or isinstance(error, (ConnectionLost, TimedOut))
                 if self.clock.monotonic() >= deadline:
                     hint = f"use the recovery card on the console; then `remedy resume`, or `remedy undo {plan.run}`"
                     raise Unreachable(
@@ -253,14 +263,12 @@ class Engine:
                     ) from error
                 self._tell(plan, "note", f"no fresh login yet: {error.message}", ok=False)
                 self.clock.sleep(_BETWEEN_LOGINS)
+            else:
+                return False
 
-    def _has_fallen(self, guard: Guard, steps: list[Step]) -> bool:
+    def _has_fallen(self, guard: Guard) -> bool:
         """The timer is gone: either it fired, or something on the target ended it (then there is nothing to undo)."""
-        answer = canonical(self.session.ask([guard.seen], at=guard.at)[0]).decode()
-        if answer == guard.fallen:
-            return True
-        steps[-1] = Step("disarm", steps[-1].why, ok=False, said="the timer was gone before it was disarmed")
-        return False
+        return canonical(self.session.ask([guard.seen], at=guard.at)[0]).decode() == guard.fallen
 
     def _finish(
         self, plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...], *, status: str = ""

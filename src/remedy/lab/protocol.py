@@ -7,6 +7,7 @@ Decides framing and how errors travel. The socket's name is the lab's lock too: 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 from typing import Any
@@ -38,7 +39,12 @@ def listen() -> socket.socket:
 
 
 def ask(request: dict[str, Any]) -> dict[str, Any]:
-    """Send one request and return the reply. Raises LabDown, or the error the supervisor answered with."""
+    """Send one request and return the reply.
+
+    Raises LabDown, Refused when the caller is not root, or the error the supervisor answered with.
+    """
+    if os.geteuid() != 0:
+        raise Refused("the lab answers root only", hint="run the command again with sudo")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(_PATIENCE)
         try:

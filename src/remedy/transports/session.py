@@ -135,11 +135,19 @@ class Session(paramiko.Transport):
         # exec_command would wait for the answer before anything else could be sent.
         self._send_user_message(message)  # type: ignore[attr-defined]
         channel.settimeout(seconds)
-        channel.sendall(script)
-        channel.shutdown_write()
+        try:
+            channel.sendall(script)
+            channel.shutdown_write()
+        except OSError:
+            # A target that closed the channel unread has said something instead, which `collect` will find.
+            if not channel.closed:
+                raise
 
     def collect(self, channel: paramiko.Channel, replies: Replies, patience: Patience) -> None:
-        """Read both streams until both are done or at their end. What runs on in the background is not waited for."""
+        """Read both streams until both are done or at their end. What runs on in the background is not waited for.
+
+        Raises EOFError when the session ended before the shell started.
+        """
         news = threading.Event()
         for buffer in (channel.in_buffer, channel.in_stderr_buffer):
             buffer.set_event(news)
@@ -154,6 +162,8 @@ class Session(paramiko.Transport):
                 replies.feed_err(channel.recv_stderr(_CHUNK))
                 quiet = False
             if quiet and ended:
+                if replies.running < 0 and not self.is_active():
+                    raise EOFError("before the shell started")
                 return
             left = patience.left(replies.running)
             if quiet and not replies.finished:
