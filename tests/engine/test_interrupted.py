@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.worlds.memory import Killed
+from tests.worlds.toy import FALLEN, SECONDS, Contain, Desk
 
 from remedy.actions import Action
 from remedy.actions.undo import Undo
 from remedy.core.errors import Refused, RemedyError, UsageError
 from remedy.engine import replay
 from remedy.engine.run import Engine
-from tests.worlds.memory import Killed
-from tests.worlds.toy import FALLEN, SECONDS, Contain, Desk
 
 CONTAINED = {"rules": "isolated", "boot": "hook", "flows": "cut", "timer": "off"}
 START = {"rules": "", "boot": "", "flows": "live", "timer": "off"}
@@ -86,7 +85,9 @@ def test_killed_then_undone(moment: int) -> None:
     flows = desk.toy.places["flows"]
     undo(desk)
     assert desk.toy.snapshot() == {**START, "flows": flows}
-    assert not desk.pages.leases
+    assert not [lease for lease in desk.pages.leases.values() if not lease[2].dead]
+    resume_all(desk)
+    assert desk.toy.snapshot() == {**START, "flows": flows}, "what was undone is not resumed"
 
 
 @pytest.mark.parametrize("moment", EVERY)
@@ -141,13 +142,6 @@ def test_killed_and_somebody_else_was_there(moment: int) -> None:
         assert desk.toy.places["rules"] == ""
 
 
-def _interrupted(work: Callable[[int | None], None], moments: list[int]) -> Iterator[None]:
-    for moment in moments:
-        with contextlib.suppress(Killed):
-            work(moment)
-        yield
-
-
 MOMENTS = st.integers(1, 20)
 
 
@@ -174,6 +168,7 @@ def test_interrupted_again_and_again_then_undone(first: int, second: int, third:
     with contextlib.suppress(Killed):
         undo(desk, "R1", "U2", third)
     undo(desk, "R1", "U3")
+    resume_all(desk)
     assert {k: v for k, v in desk.toy.snapshot().items() if k != "flows"} == {"rules": "", "boot": "", "timer": "off"}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from remedy.actions.undo import Undo
 from remedy.core.canon import canonical, decode
 from remedy.core.errors import Refused, StalePlan, UsageError
 from remedy.core.ports import Journal
@@ -45,11 +46,12 @@ def read(journal: Journal, run: str) -> Run:
 
 
 def unfinished(journal: Journal) -> Iterator[Run]:
-    """Every run with a plan and no outcome, oldest first."""
+    """Every run that was begun and has no outcome, oldest first; not one that an unfinished undo is taking back."""
     ended = {entry.run for entry in journal.entries(kinds=("outcome",))}
-    for entry in journal.entries(kinds=("approval",)):
-        if entry.run not in ended:
-            yield read(journal, entry.run)
+    begun = [entry.run for entry in journal.entries(kinds=("approval",)) if entry.run not in ended]
+    runs = [read(journal, run) for run in begun]
+    undone = {json.loads(run.plan.params)["of"]["run"] for run in runs if run.plan.action == Undo.name}
+    yield from (run for run in runs if run.plan.run not in undone)
 
 
 def refuse_second_time(journal: Journal, run: str) -> None:

@@ -7,12 +7,14 @@ verify, journal the outcome. An intent without a reply means doubt, never failur
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from remedy.actions import Action
+from remedy.actions.undo import Undo
 from remedy.core.canon import Json, canonical, encode
 from remedy.core.errors import (
     ApprovalNeeded,
@@ -279,9 +281,18 @@ class Engine:
             outcome = Outcome(plan, status, steps, verdicts, doubts, ())
         body: dict[str, Json] = {"status": outcome.status, "exit_code": outcome.exit_code, "action": plan.action}
         body |= {"target": plan.target, "plan": plan.hash, "held": [*outcome.held], "doubts": [*outcome.doubts]}
+        if plan.action == Undo.name and outcome.status in {"verified", "unverified", "unchanged"}:
+            self._end_undone(plan)
         self._append(plan, "outcome", body)
         self._tell(plan, "outcome", outcome.status, ok=outcome.exit_code == 0)
         return outcome
+
+    def _end_undone(self, plan: Plan) -> None:
+        """The run that was taken back has ended, so that nobody resumes it: its outcome is in its own entries."""
+        of = json.loads(plan.params)["of"]
+        body: dict[str, Json] = {"status": "undone", "exit_code": 0, "action": of["action"], "target": plan.target}
+        key = f"undone:{of['run']}:{plan.run}"
+        self.journal.append("outcome", {**body, "by": plan.run}, incident=of["incident"], run=of["run"], key=key)
 
     def _may_stop(self, plan: Plan) -> None:
         if self.stop.is_set():

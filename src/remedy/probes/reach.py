@@ -21,14 +21,17 @@ STATES = frozenset({"open", "refused", "silent", "prohibited", "unable"})
 
 _NONSENSE, _NOTHING = "the probe's answer makes no sense", "the vantage point proves nothing"
 
-#: Tries before a cell counts as silent, and seconds of silence after each. A proof takes one try more than a control:
-#: a control that is lost costs a cell, a proof that is lost would pass a leak for containment.
+#: Tries before a cell counts as silent, and seconds of silence after each. A control that is lost costs a cell, a proof
+#: that is lost would pass a leak for containment: so a control gives up early, at eight times the slowest answer so
+#: far, and a proof never does; it also keeps listening to its earlier tries until the last one is over.
 CONTROL, PROOF = 2, 3
 _WAIT = 0.4
 
 _PYTHON = r"""
 import errno, json, os, selectors, socket, struct, sys, time
 tries, wait = int(sys.argv[1]), float(sys.argv[2])
+hasty = tries < 3
+patience = wait
 cells = [c.split() for c in sys.argv[3:]]
 state = ["silent"] * len(cells)
 NAME = b"\x07example\x04test\x00"
@@ -39,7 +42,6 @@ NO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM, errno.EACCES, errno.EA
 def said(e):
     return SAID.get(e, "prohibited" if e in NO else "silent")
 sel = selectors.DefaultSelector()
-open_ = {}
 def start(i):
     proto, host, port = cells[i]
     fam = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -62,9 +64,10 @@ def start(i):
             s.close()
             return
     sel.register(s, selectors.EVENT_WRITE if proto == "tcp" else selectors.EVENT_READ, i)
-    open_[s] = i
 def event(s, i):
     e = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if state[i] != "silent":
+        return
     if e:
         state[i] = said(e)
     elif cells[i][0] == "tcp":
@@ -81,17 +84,16 @@ for n in range(tries):
         break
     for i in todo:
         start(i)
-    end = time.monotonic() + wait
+    begin = time.monotonic()
+    end = begin + patience
     while time.monotonic() < end and any(state[i] == "silent" for i in todo):
         for key, _ in sel.select(max(0.0, end - time.monotonic())):
             event(key.fileobj, key.data)
             sel.unregister(key.fileobj)
-            del open_[key.fileobj]
             key.fileobj.close()
-    for s in list(open_):
-        sel.unregister(s)
-        s.close()
-    open_.clear()
+            if hasty:
+                patience = min(wait, max(0.1, 8 * (time.monotonic() - begin)))
+                end = begin + patience
 print(json.dumps(state))
 """
 
