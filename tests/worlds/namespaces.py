@@ -20,7 +20,7 @@ T = TypeVar("T")
 _CLONE_NEWNET: Final = 0x40000000
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
-#: PID 1 of a host: answers once its own /run and /etc are there, then reaps orphans until it is killed.
+#: PID 1 of a host: answers once its own /run and /etc are there, then reaps orphans until its maker is gone.
 _INIT: Final = """
 set -e
 mount -t tmpfs tmpfs /run
@@ -31,6 +31,10 @@ ip link set lo up
 for v in 4 6; do [ $v = 4 ] && f=net/ipv4/icmp_ratelimit || f=net/ipv6/icmp/ratelimit; echo 0 > /proc/sys/$f; done
 echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
 set +e
+exec 3<&0
+trap exit TERM
+(cat <&3 >/dev/null; kill -TERM 1) &
+exec 3<&-
 echo ready
 while :; do sleep 1000 & wait; done
 """
@@ -55,7 +59,7 @@ class Host:
                 "-c",
                 _INIT,
             ),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -106,7 +110,7 @@ class Host:
     def power_cycle(self) -> None:
         """Everything that lives only in memory is gone: processes and packet filter. Then the boot hooks run."""
         self.run(
-            "for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || [ $p = $$ ] || kill -9 $p 2>/dev/null || :; done\n"
+            "for p in $(pgrep -f 'remedy|^sleep [0-9]+$'); do [ $p = 1 ] || [ $p = $$ ] || kill -9 $p || :; done\n"
             "nft flush ruleset 2>/dev/null || :\n"
             "for t in iptables-legacy ip6tables-legacy; do for m in mangle filter; do\n"
             "  $t -t $m -F; $t -t $m -X; done; done\n"

@@ -41,6 +41,7 @@ class _Slot:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     connection: Connection | None = None
+    failed: RemedyError | None = None
 
 
 class Hosts:
@@ -118,6 +119,24 @@ class Hosts:
             thread.join()
         return tuple(answers)
 
+    def warm(self, names: Sequence[str]) -> None:
+        """Begin to connect to hosts that will be asked soon; returns at once.
+
+        A host that cannot be reached says so when it is asked, without being dialled a second time.
+        """
+        for name in names:
+            threading.Thread(target=self._warm, args=(name,), daemon=True).start()
+
+    def _warm(self, at: str) -> None:
+        with self._lock:
+            slot = self._slots.setdefault(at, _Slot())
+        with slot.lock:
+            if slot.connection is None:
+                try:
+                    slot.connection = self._open(at)
+                except RemedyError as error:
+                    slot.failed = error
+
     def login(self, at: str) -> Login | None:
         """Who we are on a host, when a connection to it is open."""
         with self._lock:
@@ -153,9 +172,14 @@ class Hosts:
         with slot.lock:
             if slot.connection is not None:
                 return slot.connection, True
-            local = self._local if at == CONTROLLER else None
-            slot.connection = local or self._connect(self._lookup(at))
+            failed, slot.failed = slot.failed, None
+            if failed is not None:
+                raise failed
+            slot.connection = self._open(at)
             return slot.connection, False
+
+    def _open(self, at: str) -> Connection:
+        return self._local if self._local and at == CONTROLLER else self._connect(self._lookup(at))
 
     def _run(self, connection: Connection, commands: Sequence[Command], at: str) -> tuple[Reply, ...]:
         try:

@@ -19,9 +19,10 @@ _ARM = (
     '"remedy-deadman-$run" "$rules" "$secs" "$@" </dev/null >/dev/null 2>&1 & '
     'sleep 0.05 2>/dev/null; kill -0 $! || { echo "the timer did not start" >&2; exit 1; }'
 )
+#: The group is named without `--`: the kill of dash and of busybox does not know it.
 _DISARM = (
     'found=1; for f in $(grep -ls "remedy-[d]eadman-$1" /proc/[0-9]*/cmdline 2>/dev/null); do '
-    'p=${f#/proc/}; p=${p%/cmdline}; kill -TERM -- "-$p" 2>/dev/null || kill -TERM "$p" 2>/dev/null && found=0; '
+    'p=${f#/proc/}; p=${p%/cmdline}; kill -TERM "-$p" 2>/dev/null || kill -TERM "$p" 2>/dev/null && found=0; '
     "done; [ $found = 0 ] || { echo 'no timer of this run is ticking' >&2; exit 3; }"
 )
 

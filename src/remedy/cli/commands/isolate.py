@@ -60,11 +60,12 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
     """
     on_timeout, dns, layers = given.pop("on_timeout"), given.pop("dns"), given.pop("layers")
     with world(common(ctx, given)) as around:
+        names = around.inventory.select(hosts)
+        around.sessions.warm(names)  # the first packet leaves while the rest is imported
         from remedy.actions.isolate import Isolate  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.run import Job  # noqa: PLC0415
 
-        names = around.inventory.select(hosts)
         incident = around.incident(f"isolate {', '.join(names)}")
         runs = limits.isolated(around.record)
         proven = {name: replay.read(around.record, runs[name]).plan.expects for name in names if name in runs}
@@ -84,4 +85,5 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
             for name in names
         ]
 
+        around.sessions.warm(sorted({vantage.name for job in jobs for vantage in job.site.vantages}))
         return Acting("isolate", around, screen_of(around.options, around)).carry(jobs, incident)
