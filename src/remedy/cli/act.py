@@ -56,7 +56,9 @@ class Acting:
         self.world.observe = self.observe
         engine = self.world.engine()
         self.screen.many = len(jobs) > 1
-        self.screen.say(f"{self.name}: {', '.join(j.target.name for j in jobs)}   incident {incident}", talk=True)
+        self.screen.say(
+            f"  … reading {', '.join(job.target.name for job in jobs)} and every vantage point", "dim", talk=True
+        )
         try:
             if names := [job.target.name for job in jobs if job.action.name == "isolate"]:
                 self.world.check_limits(names)

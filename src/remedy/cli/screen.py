@@ -56,7 +56,19 @@ class Screen:
         if talk and self.quiet:
             return
         with self._lock:
-            self._console(talk=talk).print(printable(self.redact(text), 20000), style=style or None, soft_wrap=True)
+            console = self._console(talk=talk)
+            for line in printable(self.redact(text), 20000).split("\n"):
+                console.print(self._padded(line, console), style=style or None, soft_wrap=not console.is_terminal)
+
+    @staticmethod
+    def _padded(line: str, console: Console) -> RenderableType:
+        """A line on a terminal wraps below its own text, not at the left edge; in a pipe it is not wrapped at all."""
+        from rich.padding import Padding  # noqa: PLC0415 -- only when something is drawn
+
+        if not console.is_terminal or len(line) < console.width:
+            return line
+        lead = len(line) - len(line.lstrip())
+        return Padding(line.lstrip(), (0, 0, 0, lead))
 
     def draw(self, what: RenderableType) -> None:
         """A table or panel made by this module."""

@@ -151,7 +151,9 @@ class Engine:
         self._may_stop(plan)
         armed_at = self.clock.monotonic()
         if guard and todo:
-            arm = Change(f"arm the dead-man timer: {guard.why}", guard.at, guard.arm, None, guard.state, "", '"armed"')
+            arm = Change(
+                f"arm the dead-man timer, {guard.seconds} s", guard.at, guard.arm, None, guard.state, "", '"armed"'
+            )
             steps.append(self._step(plan, "arm", arm))
             if not steps[-1].ok:
                 return self._finish(plan, tuple(steps), (), status="failed")
