@@ -20,7 +20,14 @@ ANSIBLE: Final = str(Path(REMEDY).with_name("ansible"))
 PYINFRA: Final = str(Path(__file__).parent / ".venv" / "bin" / "pyinfra")
 AT_ONCE: Final = 50
 CONNECT_SECONDS: Final = 5
-_VERIFIED: Final = r"^verified (\S+)"
+#: Every contender's output says when a host is "done": applied and checked over a new connection.
+_VERIFIED: Final = {"done": r"^verified (\S+)"}
+_EVENT: Final = r'"event": ?"{}".*"target": ?"([^"]+)", ?"text": ?"{}'
+_STORY: Final = {
+    "loaded": _EVENT.format("reply", "cut "),
+    "confirmed": _EVENT.format("reply", "disarm the dead-man timer"),
+    "done": _EVENT.format("outcome", ""),
+}
 
 
 def _nothing(_names: Sequence[str]) -> None:
@@ -36,7 +43,7 @@ class Contender:
     undo: Callable[[Sequence[str]], None]
     environment: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[Sequence[str]], None] = _nothing
-    done: str = _VERIFIED
+    marks: Mapping[str, str] = field(default_factory=lambda: _VERIFIED)
     status: int = 0
     slow: bool = False
 
@@ -70,7 +77,7 @@ def _isolate(name: str, estate: Estate, inventory: Path, names: Sequence[str], *
         name,
         [*common, "isolate", *names, *options],
         release,
-        done=r'"event": ?"outcome".*"target": ?"([^"]+)"',
+        marks=_STORY,
         status=status,
     )
 
@@ -82,11 +89,9 @@ def transport(estate: Estate, names: Sequence[str]) -> Contender:
 
 
 def transport_open(estate: Estate, names: Sequence[str]) -> Contender:
-    """The three steps by remedy's transport over connections already open; see `rounds` in its output."""
+    """The three steps by remedy's transport over connections already open; see `steps` in its output."""
     made = transport(estate, names)
-    return Contender(
-        "remedy's transport, connections open", [*made.argv[:2], "--open", *made.argv[2:]], estate.clean
-    )
+    return Contender("remedy's transport, connections open", [*made.argv[:2], "--open", *made.argv[2:]], estate.clean)
 
 
 def floor(estate: Estate, names: Sequence[str]) -> Contender:
@@ -147,10 +152,10 @@ def ansible(estate: Estate, names: Sequence[str]) -> Contender:
             "ANSIBLE_SSH_ARGS": " ".join(arguments),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_CONFIG": "/dev/null",
+            "ANSIBLE_CONFIG": str(estate.folder / "ansible.cfg"),
             "ANSIBLE_HOME": str(estate.folder / "ansible"),
         },
-        done=r"^changed: \[([^]]+)\]",
+        marks={"done": r"^changed: \[([^]]+)\]"},
         slow=True,
     )
 

@@ -168,6 +168,7 @@ class Estate:
             "wanted": str(self.wanted),
         }
         pairs = [(name, {"ssh_hostname": address, **data}) for name, address in self.hosts.items()]
+        (self.folder / "ansible.cfg").touch()  # an empty one, so that the user's own does not count
         (self.folder / "pyinfra_hosts.py").write_text(f"bench = {pairs!r}\n", encoding="utf-8")
 
 

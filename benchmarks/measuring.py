@@ -31,14 +31,16 @@ _SSH: Final = 22
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. Times in seconds since the process was started; `cpu` is user and system time of the process and of
-    every descendant that was waited for (a daemon it leaves behind is not in it).
+    """One run. Times in seconds since the process was started.
+
+    `cpu` is user and system time of the process and of every descendant that was waited for; a daemon it leaves behind
+    is not in it. `marks` says, by mark and host, when a line of output told of it.
     """
 
     status: int
     wall: float
     cpu: float
-    done: Mapping[str, float] = field(default_factory=dict)
+    marks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     first_syn: float | None = None
     said: str = ""
 
@@ -90,18 +92,18 @@ def measure(
     argv: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
-    done: str = "",
+    marks: Mapping[str, str] | None = None,
     interface: str = "",
     seconds: float = 300,
 ) -> Run:
     """Run a program to its end, at most `seconds`; its process group is killed then and TimeoutError raised.
 
-    `done` is a pattern whose first group names the host that a line of standard output says is finished.
+    `marks` are patterns by name; the first group of each names the host that a line of standard output speaks of.
     `interface` is watched for the first SYN.
     """
     syn = _Syn(interface)
-    finished: dict[str, float] = {}
-    pattern = re.compile(done) if done else None
+    patterns = {name: re.compile(pattern) for name, pattern in (marks or {}).items()}
+    seen: dict[str, dict[str, float]] = {name: {} for name in patterns}
     lines: list[str] = []
     with contextlib.ExitStack() as around:
         if interface:
@@ -130,8 +132,9 @@ def measure(
                 for line in stdout:
                     text = line.decode("utf-8", "replace")
                     lines.append(text)
-                    if pattern and (match := pattern.search(text)):
-                        finished.setdefault(match[1], time.monotonic() - started)
+                    for name, pattern in patterns.items():
+                        if match := pattern.search(text):
+                            seen[name].setdefault(match[1], time.monotonic() - started)
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.monotonic() - started
         except BaseException:
@@ -145,7 +148,7 @@ def measure(
     if killed.is_set():
         raise TimeoutError(f"{argv[0]} ran longer than {seconds:g} s: {said[-500:]}")
     first = syn.at - begun if syn.at is not None else None
-    return Run(process.returncode, wall, usage.ru_utime + usage.ru_stime, finished, first, said)
+    return Run(process.returncode, wall, usage.ru_utime + usage.ru_stime, seen, first, said)
 
 
 def load() -> float:

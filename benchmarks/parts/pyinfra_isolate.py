@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pyinfra import host
-from pyinfra.api import OperationError
-from pyinfra.operations import python, server
+from pyinfra import host  # type: ignore[import-not-found]
+from pyinfra.api import OperationError  # type: ignore[import-not-found]
+from pyinfra.operations import python, server  # type: ignore[import-not-found]
 
 _VERIFY = "nft -s -nn list table inet remedy_isolation; nft -s -nn list table bridge remedy_isolation"
 
@@ -24,7 +24,5 @@ def verify() -> None:
 
 
 server.shell(name="read", commands=["nft -s -nn list ruleset"])
-server.shell(
-    name="apply", commands=["nft -f -"], _stdin=Path(host.data.rules).read_text(encoding="utf-8").rstrip("\n")
-)
+server.shell(name="apply", commands=["nft -f -"], _stdin=Path(host.data.rules).read_text(encoding="utf-8").rstrip("\n"))
 python.call(name="verify", function=verify)

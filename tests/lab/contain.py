@@ -19,13 +19,12 @@ import yaml
 
 from remedy.lab import Lab
 
-#: Everything of a host's disk that an action could have touched, as one line per entry; sockets' and logs' own churn
-#: is left out.
+#: Everything of a host's disk that an action could have touched: kinds, modes and owners, then contents.
 _TREE = r"""
-cd / && find etc root home srv usr/local usr/lib/systemd var/lib var/spool -xdev \
-  \( -path var/lib/mysql -o -path var/lib/sudo -o -path var/lib/systemd \) -prune -o \
-  \( -type f -printf 'f %m %u:%g %s %p ' -exec sh -c 'sha256sum <"$1"' sh {} \; \
-  -o -type l -printf 'l %p -> %l\n' -o -printf '%y %m %u:%g %p\n' \) | sort
+cd / || exit
+set -- etc root home srv usr/local usr/lib/systemd var/spool
+find "$@" -xdev \( -type l -printf 'l %p -> %l\n' -o -printf '%y %m %u:%g %p\n' \) | sort
+find "$@" -xdev -type f -print0 | sort -z | xargs -0 sha256sum
 """
 _RULES = r"""
 command -v nft >/dev/null 2>&1 && nft -s list ruleset

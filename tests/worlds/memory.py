@@ -45,6 +45,8 @@ class Life:
     ends_after: int | None = None
     deeds: int = 0
     dead: bool = False
+    #: Which of the deeds were changes on a target.
+    changes: list[int] = field(default_factory=list)
 
     def deed(self) -> None:
         """Something has just been done that outlives the process."""
@@ -154,6 +156,7 @@ class Mortal:
         """As the port; the process may die before the reply is noted."""
         self.life.check()
         reply = self.session.send(command, at=at)
+        self.life.changes.append(self.life.deeds + 1)
         self.life.deed()
         return reply
 

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from tests.worlds.namespaces import Host, cable
+
 from remedy.core.errors import ConnectFailed, ConnectionLost
 from remedy.core.values import Command, Context, Reply, Site, Target, Vantage
 from remedy.probes import parse, reach
@@ -25,7 +27,6 @@ from remedy.transports.guard import CONTROLLER, Sessions
 from remedy.transports.limits import Limits
 from remedy.transports.replies import Replies
 from remedy.transports.script import build
-from tests.worlds.namespaces import Host, cable
 
 TARGET: Final = Target("web01", "198.18.1.11")
 ADDRESSES: Final = ("198.18.1.11", "2001:db8:0:1::11")
@@ -78,7 +79,7 @@ for t in iptables-legacy-save ip6tables-legacy-save; do
   echo "== $t"; for m in mangle filter; do $t -t $m 2>/dev/null | sed '/^#/d; s/\[[0-9:]*\]//'; done; done
 echo "== files"; find /etc ! -type d -printf '%p %y %m %l\n' | sort; find /etc -type d | sort
 find /etc -type f -newer /run/start -exec sha256sum {} + | sort
-echo "== processes"; ps -eo stat=,args= | grep -v '^Z\|ps -eo\|sleep 1000\|sed \|sort\|== nft\|grep -v' | cut -c1-200
+echo "== processes"; ps -eo stat=,args= | grep -v '^Z\|ps -eo\|sleep 1000\|== nft\|grep -v\| cut '
 """
 
 

@@ -143,15 +143,19 @@ class Screen:
         columns = ["IPv4 TCP", "IPv6 TCP", "IPv4 UDP", "IPv6 UDP", "IPv4 DNS", "IPv6 DNS"]
         used = {f"{c.family} {c.protocol}" for v in verdicts for c in v.expect.cells}
         columns = [name for name in columns if name in used]
+        witnessed = any(c.direction == "witness" for v in verdicts for c in v.expect.cells)
         table = Table(title=f"containment of {outcome.plan.target}", box=box.SIMPLE_HEAD, title_justify="left")
         table.add_column("asked from")
         for name in columns:
             table.add_column(name)
+        if witnessed:
+            table.add_column("still sees")
         for verdict in verdicts:
             cell = verdict.expect.cells[0]
             place = {"in": f"{cell.vantage} ({cell.role})", "out": f"{cell.vantage}, outwards"}
             row = [Text(printable(place.get(cell.direction, f"{cell.vantage}, loopback"), one_line=True))]
             row += [_square(verdict, name) for name in columns]
+            row += [_witness(verdict)] if witnessed else []
             table.add_row(*row)
         self.draw(table)
         if self.verbose:
@@ -256,7 +260,7 @@ def _square(verdict: Verdict, column: str) -> Text:
     release = "blocked" not in wishes and verdict.expect.cells[0].direction != "loopback"
     groups: dict[tuple[str, str], list[str]] = {}
     for (cell, held, state), wish in zip(cells(verdict), wishes, strict=False):
-        if f"{cell.family} {cell.protocol}" != column:
+        if f"{cell.family} {cell.protocol}" != column or cell.direction == "witness":
             continue
         if wish == "blocked":
             key = ("cut", "green") if held else (state.upper(), "bold red")
@@ -269,6 +273,17 @@ def _square(verdict: Verdict, column: str) -> Text:
     for (word, style), ports in groups.items():
         out.append("  " if out else "").append(f"{word} {' '.join(dict.fromkeys(ports))}", style=style)
     return out or Text("-", style="dim")
+
+
+def _witness(verdict: Verdict) -> Text:
+    """Whom the vantage still sees: its silence towards the target is worth something only then."""
+    from rich.text import Text  # noqa: PLC0415 -- only when something is drawn
+
+    found = [(cell, held) for cell, held, _ in cells(verdict) if cell.direction == "witness"]
+    if not found:
+        return Text("-", style="dim")
+    lost = [cell.address for cell, held in found if not held]
+    return Text(f"LOST {' '.join(lost)}", style="bold red") if lost else Text(found[0][0].address, style="cyan")
 
 
 def _headline(outcome: Outcome) -> tuple[str, str]:

@@ -189,7 +189,8 @@ class World:
                 if "remedy_vantage" in self.inventory.located(host):
                     policy = self.inventory.policy(host)
                     seen = frozenset(self.inventory.select(policy.vantage_for)) if policy.vantage else frozenset()
-                    self._watching.append((Vantage(host, policy.vantage), seen))
+                    vantage = Vantage(host, policy.vantage, policy.addresses, policy.probe.tcp)
+                    self._watching.append((vantage, seen))
         yield from (vantage for vantage, seen in self._watching if name in seen and vantage.name != name)
 
     def check_limits(self, names: Sequence[str]) -> None:

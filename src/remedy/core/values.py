@@ -77,9 +77,10 @@ class Change:
 class Cell:
     """One square of the containment certificate: from where, to where, how, and what was seen before.
 
-    `direction` is "in" (towards the target) or "out" (from it). `family` is "IPv4" or "IPv6", `protocol` "TCP",
-    "UDP" or "DNS". `control` is the positive control: the state seen before the change (`REACHED`); an address
-    that never answered proves nothing and gets no cell.
+    `direction` is "in" (towards the target), "out" (from it), "loopback", or "witness": from a vantage to somebody
+    else, which has to answer afterwards too, or the vantage has lost its own way and its silence proves nothing.
+    `family` is "IPv4" or "IPv6", `protocol` "TCP", "UDP" or "DNS". `control` is the positive control: the state seen
+    before the change (`REACHED`); an address that never answered proves nothing and gets no cell.
     """
 
     vantage: str
@@ -227,10 +228,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """A host that may be asked to probe others. `role` is "management", "peer" or "outside"."""
+    """A host that may be asked to probe others. `role` is "management", "peer" or "outside".
+
+    `addresses` and `ports` (TCP) are where it answers itself: the other vantages' witness.
+    """
 
     name: str
     role: str
+    addresses: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A cell is planned only where the far end answered *before* the change (its positive control): silence afterwards then
 means containment and not a port that never was open. Every combination of vantage, family and protocol without a
-single control is named as unproven; so is every kind of vantage that the inventory does not have.
+single control is named as unproven; so is every kind of vantage that the inventory does not have. Where there is
+somebody else to see, a vantage has to see it still: one that has lost its own way proves nothing by its silence.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ CONTROLLER = Vantage("controller", "management")
 #: A port that hardly anybody listens on: its ICMP "port unreachable" is the positive control for UDP.
 _UDP_PORT = 33433
 _MOST_PORTS = 8
+_MOST_WITNESSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def questions(target: str, site: Site, addresses: Sequence[str], ports: Sequence
         if vantage.name == target:
             continue
         inward = [("TCP", a, p) for a in addresses for p in tcp] + [("UDP", a, p) for a in addresses for p in udp]
-        out.append(_question(vantage, "in", inward))
+        out.append(_question(vantage, "in", inward, _witnesses(vantage, site)))
     outward = [("TCP", a, p) for a in site.canaries for p in site.canary_tcp]
     outward += [("UDP", a, p) for a in site.canaries for p in site.canary_udp]
     outward += [("DNS", a, 53) for a in site.resolvers]
@@ -55,9 +57,20 @@ def questions(target: str, site: Site, addresses: Sequence[str], ports: Sequence
     return tuple(out)
 
 
-def _question(vantage: Vantage, direction: str, cells: Sequence[tuple[str, str, int]]) -> Question:
-    made = tuple(Cell(vantage.name, vantage.role, direction, family(a), p, a, port, "") for p, a, port in cells)
-    return Question(vantage, made, reach.reach([(p.lower(), a, port) for p, a, port in cells], reach.CONTROL))
+Asked = tuple[str, str, int]
+
+
+def _witnesses(vantage: Vantage, site: Site) -> list[Asked]:
+    """Somebody else whom a vantage sees now and has to see afterwards: at most a few, the first to answer is kept."""
+    others = [other for other in site.vantages if other.name != vantage.name and other.ports]
+    few = others[:_MOST_WITNESSES]
+    return [("TCP", address, port) for other in few for port in other.ports[:2] for address in other.addresses]
+
+
+def _question(vantage: Vantage, direction: str, cells: Sequence[Asked], witnesses: Sequence[Asked] = ()) -> Question:
+    asked = [(direction, cell) for cell in cells] + [("witness", cell) for cell in witnesses]
+    made = tuple(Cell(vantage.name, vantage.role, way, family(a), p, a, port, "") for way, (p, a, port) in asked)
+    return Question(vantage, made, reach.reach([(p.lower(), a, port) for _, (p, a, port) in asked], reach.CONTROL))
 
 
 def family(address: str) -> str:
@@ -100,8 +113,9 @@ def certificate(
             for c, state in zip(question.cells, states, strict=False)
             if state in REACHED and (c.direction != "out" or c.protocol == "TCP" or state == "open")
         ]
+        kept = _one_witness_a_family(kept)
         unproven += _gaps(question, kept, own)
-        if kept:
+        if any(cell.direction != "witness" for cell in kept):
             expects.append(_expect(target, question, tuple(kept), own, paths))
     roles = {question.vantage.role for question, _ in answers if question.vantage.name != "controller"}
     for role, meaning in (("peer", "on the target's own segment"), ("outside", "beyond the perimeter")):
@@ -112,11 +126,16 @@ def certificate(
     return Matrix(tuple(expects), tuple(unproven))
 
 
+def _one_witness_a_family(cells: Sequence[Cell]) -> list[Cell]:
+    first = {cell.family: cell for cell in reversed(cells) if cell.direction == "witness"}
+    return [cell for cell in cells if cell.direction != "witness" or first[cell.family] is cell]
+
+
 def _gaps(question: Question, kept: Sequence[Cell], own: Sequence[str]) -> list[str]:
     families = {family(a) for a in own if not ipaddress.ip_address(a).is_link_local}
     out = []
     for key in dict.fromkeys((c.direction, c.family, c.protocol) for c in question.cells):
-        if key[0] == "loopback" or key[1] not in families:
+        if key[0] in {"loopback", "witness"} or key[1] not in families:
             continue
         if not any((c.direction, c.family, c.protocol) == key for c in kept):
             way = "to the target" if key[0] == "in" else "outwards"
@@ -136,8 +155,8 @@ def _expect(target: str, question: Question, cells: tuple[Cell, ...], own: Seque
 
 
 def _stays_open(cell: Cell, own: Sequence[str], paths: Paths) -> bool:
-    """Loopback, management to sshd's port, and pinned resolvers stay reachable; nothing else does."""
-    if cell.direction == "loopback":
+    """Loopback, witnesses, management to sshd's port, and pinned resolvers stay reachable; nothing else does."""
+    if cell.direction in {"loopback", "witness"}:
         return True
     if cell.direction == "out":
         return cell.protocol == "DNS" and cell.address in paths.dns

@@ -1,0 +1,86 @@
+"""Measure remedy beside what a user would pick instead, in the lab. By hand, as root, on a quiet machine.
+
+    python benchmarks/run.py                          everything (about 15 minutes)
+    python benchmarks/run.py start-up one             some cases
+    python benchmarks/run.py fan-out --delay 0 --hosts 50 --rounds 3
+
+Results go to benchmarks/results/DATE.json, cases merged into what the file has, and as tables to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import cases, machine, tables
+from benchmarks.estate import BrokenRun
+
+from remedy.core.errors import RemedyError
+
+
+def main() -> int:
+    """Run the chosen cases; 1 when one could not be measured."""
+    given = _arguments()
+    if given.tables:
+        found = json.loads(given.out.read_text(encoding="utf-8"))
+        print("\n".join(tables.table(name, case) for name, case in found["cases"].items()))
+        return 0
+    if lack := cases.missing():
+        print(lack, file=sys.stderr)
+        return 1
+    settings = cases.Settings(
+        rounds=given.rounds,
+        slow_rounds=min(given.rounds, given.slow_rounds),
+        hosts=given.hosts,
+        delays=tuple(given.delay or (0, 20)),
+        only=tuple(given.only or ()),
+    )
+    for chosen in given.case or cases.CASES:
+        print(chosen, file=sys.stderr, flush=True)
+        try:
+            for name, found in cases.CASES[chosen](settings):
+                _keep(given.out, name, found)
+                print(tables.table(name, found), flush=True)
+        except (BrokenRun, RemedyError, TimeoutError) as error:
+            print(f"{chosen}: not measured: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    today = Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y-%m-%d}.json"
+    names = ", ".join(cases.CASES)
+    # argparse wants the empty list among the choices, or naming no case would be an error.
+    parser.add_argument("case", nargs="*", choices=[*cases.CASES, []], metavar="CASE", help=f"of {names}; default all")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each contender (start-up: four times that)")
+    parser.add_argument("--slow-rounds", type=int, default=3, help="runs of those that take long")
+    parser.add_argument("--hosts", type=int, default=100)
+    parser.add_argument("--delay", type=float, action="append", metavar="MS", help="round trip; default 0 and 20")
+    parser.add_argument("--only", action="append", metavar="CONTENDER", help="a function of contenders.py")
+    parser.add_argument("--out", type=Path, default=today)
+    parser.add_argument("--tables", action="store_true", help="measure nothing, print what the file has")
+    return parser.parse_args()
+
+
+def _keep(path: Path, name: str, found: dict[str, Any]) -> None:
+    """Write the case into the file, whole or not at all."""
+    kept: dict[str, Any] = {"schema_version": 1, "cases": {}}
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    kept["machine"] = machine.describe(cases.tools())
+    kept["cases"][name] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **found}
+    path.parent.mkdir(exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
