@@ -22,7 +22,7 @@ AT_ONCE: Final = 50
 CONNECT_SECONDS: Final = 5
 #: Every contender's output says when a host is "done": applied and checked over a new connection.
 _VERIFIED: Final = {"done": r"^verified (\S+)"}
-_EVENT: Final = r'"event": ?"{}".*"target": ?"([^"]+)", ?"text": ?"{}'
+_EVENT: Final = r'"event": ?"{}".*"target": ?"([^"]+)".*"text": ?"{}'
 _STORY: Final = {
     "loaded": _EVENT.format("reply", "cut "),
     "confirmed": _EVENT.format("reply", "disarm the dead-man timer"),
@@ -78,6 +78,7 @@ def _isolate(name: str, estate: Estate, inventory: Path, names: Sequence[str], *
         [*common, "isolate", *names, *options],
         release,
         marks=_STORY,
+        slow=len(names) > 1,
         status=status,
     )
 

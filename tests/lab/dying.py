@@ -1,7 +1,9 @@
 """Run remedy and die, or be interrupted, at one exact entry of its record.
 
-Usage: dying.py NUMBER before|after SIGNAL WORDS... The NUMBER-th append of the process sends SIGNAL to the process
-itself, before or after the entry is on disk; everything else is the real command line.
+Usage: dying.py ENTRY before|after SIGNAL WORDS... The ENTRY-th append of the process (or the first
+one of that "kind step") sends SIGNAL to the process itself, before or after the entry is on disk; everything else is
+the real command line.
+Or: dying.py 0 list FILE WORDS... Nothing is sent; FILE receives one line per append: its kind and its step.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from remedy.cli.main import run
 from remedy.core.canon import Json
@@ -29,10 +32,15 @@ def main() -> None:
     ) -> Entry:
         nonlocal count
         count += 1
-        if count == int(number) and when == "before":
+        title = f"{kind} {body.get('step', '')}".strip()
+        here = number in {str(count), title}
+        if here and when == "before":
             os.kill(os.getpid(), signal.Signals[name])
         made = _REAL(self, kind, body, incident=incident, run=run, key=key)
-        if count == int(number) and when == "after":
+        if when == "list":
+            with Path(name).open("a", encoding="utf-8") as listing:
+                listing.write(title + "\n")
+        if here and when == "after":
             os.kill(os.getpid(), signal.Signals[name])
         return made
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.lab.contain import Console, Remedy, State, eventually, plain_inventory
 
 from remedy.lab import Lab
-from tests.lab.contain import Console, Remedy, State, eventually, plain_inventory
 
 pytestmark = pytest.mark.lab
 
@@ -72,6 +72,7 @@ def scene(lab: Lab, before: dict[str, State], tmp_path: Path) -> Iterator[Callab
     left = {name: Console(lab, name).left() for name in _HOSTS}
     other = Remedy(source, tmp_path / "cleaning.db")
     for name in (name for name, traces in left.items() if traces):
+        Console(lab, name).end_timers()
         other("release", name, "--yes", "--force")
     assert not "".join(left.values()), left
 
@@ -84,8 +85,8 @@ def spread(work: Callable[[int], None], points: Sequence[object]) -> None:
         for number in range(first, len(points), len(_HOSTS)):
             try:
                 work(number)
-            except AssertionError as error:
-                failures.append(f"{points[number]}: {error}")
+            except (AssertionError, ValueError) as error:
+                failures.append(f"{points[number]}: {type(error).__name__}: {error}")
         return failures
 
     with ThreadPoolExecutor(len(_HOSTS)) as pool:
@@ -93,10 +94,12 @@ def spread(work: Callable[[int], None], points: Sequence[object]) -> None:
     assert not failures, "\n\n".join(failures)
 
 
-def appended(remedy: Remedy) -> list[str]:
-    """What a run appends, in order; leases and keys, which go another way, left out."""
-    kinds = [e for e in remedy.entries() if e["kind"] not in {"lease", "key", "checkpoint"}]
-    return [f"{e['kind']} {e['body'].get('step', '')}".strip() for e in kinds]
+def appended(scene: Scene, verb: str) -> list[str]:
+    """What an uninterrupted run of `verb` appends, in order, as "kind step"."""
+    listing = scene.remedy.record.parent / f"{verb}.txt"
+    said = scene.remedy(verb, scene.name, "--yes", wrapped=(_DYING, "0", "list", str(listing)))
+    assert said.code == 0, said.err
+    return listing.read_text(encoding="utf-8").splitlines()
 
 
 def points(kinds: Sequence[str]) -> list[tuple[int, str, str]]:
@@ -109,8 +112,7 @@ def points(kinds: Sequence[str]) -> list[tuple[int, str, str]]:
 def test_killed_at_every_entry_of_an_isolation(scene: Callable[[int], Scene], then: str) -> None:
     """Killed at any entry, resume ends verified and undo ends as before, and neither is ever taken back by resume."""
     whole = scene(1000)
-    assert whole.remedy("isolate", whole.name, "--yes").code == 0
-    kinds = appended(whole.remedy)
+    kinds = appended(whole, "isolate")
     assert {"intent arm", "sent arm", "sent 1", "sent 2", "sent disarm", "sent k1", "verify", "outcome"} <= set(kinds)
     assert whole.remedy("release", whole.name, "--yes").code == 0
     where = points(kinds)
@@ -160,9 +162,7 @@ def test_killed_at_every_entry_of_a_release(scene: Callable[[int], Scene]) -> No
     """Killed at any entry, an interrupted release is finished by resume, and the host is as it was before isolation."""
     whole = scene(1000)
     assert whole.remedy("isolate", whole.name, "--yes").code == 0
-    offset = len(appended(whole.remedy))
-    assert whole.remedy("release", whole.name, "--yes").code == 0
-    kinds = appended(whole.remedy)[offset:]
+    kinds = appended(whole, "release")
     assert {"sent 1", "sent 2", "outcome"} <= set(kinds)
     where = points(kinds)
 
@@ -185,8 +185,7 @@ def test_killed_at_every_entry_of_a_release(scene: Callable[[int], Scene]) -> No
 def test_interrupted_at_every_entry(scene: Callable[[int], Scene]) -> None:
     """Ctrl-C at any entry ends with 130 and names the way on; then resume ends well, and so does undo."""
     whole = scene(1000)
-    assert whole.remedy("isolate", whole.name, "--yes").code == 0
-    kinds = appended(whole.remedy)
+    kinds = appended(whole, "isolate")
     assert whole.remedy("release", whole.name, "--yes").code == 0
     first = kinds.index("approval") + 1
     last = kinds.index("sent k1") + 1
@@ -229,11 +228,22 @@ def test_ctrl_c_twice_ends_at_once_and_still_names_the_way_on(scene: Callable[[i
     assert made.remedy("release", made.name, "--yes").code == 0
 
 
+def test_a_release_settles_what_was_interrupted(scene: Callable[[int], Scene]) -> None:
+    """After an interrupted isolation was released, resume has nothing to do and does not cut the host off again."""
+    made = scene(1)
+    run, _ = made.killed(10, "after")
+    assert made.host.is_cut
+    assert made.remedy("release", made.name, "--yes").code == 0
+    assert made.remedy("resume", "--json").document["targets"] == []
+    assert made.remedy("resume", run).code in {2, 25}
+    made.assert_clean("after release and resume")
+
+
 def test_a_new_isolation_is_safe_from_an_old_timer(scene: Callable[[int], Scene]) -> None:
     """The timer of a run that died before its rules were loaded does nothing to the isolation of a later run."""
     made = scene(0)
     said = made.remedy(
-        "isolate", made.name, "--confirm-within", "5", "--yes", wrapped=(_DYING, "6", "before", "SIGKILL")
+        "isolate", made.name, "--confirm-within", "5", "--yes", wrapped=(_DYING, "6", "after", "SIGKILL")
     )
     assert said.code == -signal.SIGKILL
     assert "cmdline" in made.host.left(), "the timer ticks"
@@ -248,8 +258,9 @@ def test_a_new_isolation_is_safe_from_an_old_timer(scene: Callable[[int], Scene]
 def test_a_host_power_cycled_in_the_middle_is_resumed(scene: Callable[[int], Scene], lab: Lab) -> None:
     """When the host lost power between the rules and what makes them permanent, resume isolates it again."""
     made = scene(0)
-    made.killed(11, "after")
+    made.killed(10, "after")
     assert made.host.is_cut
+    assert not made.host.boot_files
     lab.fault("power-cycle", made.name)
     assert not made.host.is_cut
     said = made.remedy("resume", "--json")

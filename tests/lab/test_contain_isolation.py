@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.lab.contain import Console, Remedy, eventually, restored
 
 from remedy.lab import Lab
-from tests.lab.contain import Console, Remedy, eventually, restored
 
 pytestmark = pytest.mark.lab
 
@@ -74,10 +74,7 @@ def test_an_attacked_host_is_cut_off_and_given_back(attacked: Lab, remedy: Remed
     assert made["withstands_root"] is False
     cells = made["certificate"]
     assert {(c["direction"], c["family"], c["protocol"]) for c in cells} >= {
-        (way, family, protocol)
-        for way in ("in", "out")
-        for family in ("IPv4", "IPv6")
-        for protocol in ("TCP", "UDP")
+        (way, family, protocol) for way in ("in", "out") for family in ("IPv4", "IPv6") for protocol in ("TCP", "UDP")
     }
     assert {c["vantage"] for c in cells} >= {"controller", "attacker", "web02", "mon01", name}
     assert all(c["before"] in {"open", "refused"} for c in cells), "every cell has its positive control"

@@ -82,14 +82,12 @@ class Operator:
         """What `remedy undo` does."""
         return self.act(Undo(plan), run)
 
-    def killed(self, plan: Plan, moment: int | None) -> int:
-        """Carry a plan out and be killed after so many deeds; how many there were."""
+    def killed(self, plan: Plan, moment: int | None) -> Life:
+        """Carry a plan out and be killed after so many deeds; the life that this was."""
         engine = self.engine(moment)
         with contextlib.suppress(Killed):
-            engine.apply(
-                Job(Settled(plan), TARGET, self.site, self.world.context(plan.run)), plan, engine.approve(plan, "")
-            )
-        return self.lives[-1].deeds
+            engine.apply(self.job(Settled(plan), plan.run), plan, engine.approve(plan, "ops"))
+        return self.lives[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,18 +133,27 @@ def join_network(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def cable(one: Host, name: str, other: Host, *, near: Sequence[str], far: Sequence[str]) -> None:
-    """Join two hosts: interface `name` with addresses `near` in the first, eth0 with `far` in the second.
+def cable(
+    one: Host,
+    name: str,
+    other: Host,
+    *,
+    near: Sequence[str],
+    far: Sequence[str],
+    end: str = "eth0",
+    routed: bool = True,
+) -> None:
+    """Join two hosts: interface `name` with addresses `near` in the first, `end` with `far` in the second.
 
-    The other's default route leads to the first of `near` of each family.
+    When `routed`, the other's default route leads to the first of `near` of each family.
     """
     argv = ("ip", "link", "add", name, "netns", str(one.pid), "type", "veth")
-    subprocess.run((*argv, "peer", "name", "eth0", "netns", str(other.pid)), check=True, timeout=10)
-    for host, interface, addresses in ((one, name, near), (other, "eth0", far)):
+    subprocess.run((*argv, "peer", "name", end, "netns", str(other.pid)), check=True, timeout=10)
+    for host, interface, addresses in ((one, name, near), (other, end, far)):
         for address in addresses:
             nodad = "nodad" if ":" in address else ""
             host.run(f"ip addr add {address} dev {interface} {nodad}")
         host.run(f"ip link set {interface} up")
-    for address in near:
+    for address in near if routed else ():
         gateway = address.partition("/")[0]
         other.run(f"ip {'-6' if ':' in gateway else '-4'} route add default via {gateway}")

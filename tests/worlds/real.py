@@ -3,7 +3,7 @@
 Decides how the actions' very scripts run without sshd: `nsenter … sh` takes the place of the SSH channel, framing and
 reading of answers are the product's own. A session lives as long as the controller really reaches the target's port
 22. Rules, timers, files, sockets and reachability are the kernel's. Two things differ from a real site: silence is
-waited for a fifth as long, since the cables here answer within microseconds, and no password is asked.
+waited for a quarter as long, since the cables here answer within microseconds, and no password is asked.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SITE: Final = Site(
     canary_udp=(4444,),
     impact="the public site",
 )
-_WAIT: Final = "0.08"
+_WAIT: Final = "0.1"
 
 #: Somebody else's rules, which have to survive everything untouched.
 _HANDMADE: Final = {
@@ -86,8 +86,8 @@ echo "== processes"; ps -eo stat=,args= | grep -v '^Z\|ps -eo\|sleep 1000\|== nf
 class World:
     """The network. `session` asks and changes as over SSH; `close` ends it."""
 
-    def __init__(self, tool: str = "nft") -> None:
-        """Bring it up. `tool` is what the target has to filter packets with: "nft" or "iptables"."""
+    def __init__(self, tool: str = "nft", ports: tuple[int, ...] = (22, 80)) -> None:
+        """Bring it up. `tool` is what the target filters packets with, "nft" or "iptables"; it listens on `ports`."""
         self.tool = tool
         self.hosts = {name: Host(name) for name in ("web01", CONTROLLER, "web02", "attacker")}
         self.target = self.hosts["web01"]
@@ -114,7 +114,7 @@ class World:
         )
         self.target.run((_WITHOUT_NFT if tool == "iptables" else "") + _HANDMADE[tool] + "sleep 0.02; touch /run/start")
         self.sockets: list[socket.socket] = []
-        self.listeners = [self._listen(self.target, port) for port in (22, 80)]
+        self.listeners = [self._listen(self.target, port) for port in ports]
         self._listen(self.hosts["attacker"], 4444)
         self._over = threading.Event()
         self._echo = threading.Thread(target=self._answer, args=(self._datagrams(),), daemon=True)

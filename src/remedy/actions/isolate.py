@@ -7,7 +7,7 @@ Decides the order of layers and what an isolation means as a plan. Leaves to oth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from remedy.actions import params
@@ -24,6 +24,7 @@ class Isolate:
     `confirm_seconds` is the dead-man timer. `on_timeout` is what it does: "management" opens sshd's port and keeps
     the rest cut off, "open" gives the isolation up. `dns` is "closed" or "pinned" to the inventory's resolvers.
     `proven` are the expectations of the run that the record holds for this host already, asked again when it is.
+    With `require_grade` "network" the host's own rules alone are never enough.
     """
 
     name: ClassVar[str] = "isolate"
@@ -32,6 +33,7 @@ class Isolate:
     dns: str = "closed"
     layers: tuple[str, ...] = ("host",)
     proven: tuple[Expect, ...] = ()
+    require_grade: str = ""
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:
         """Read the host, the vantages and the controller, and say exactly what would be done."""
@@ -54,6 +56,11 @@ class Isolate:
         scene = host_layer.Scene(options, target, site, context, reader)
         for layer in self.layers:
             plan = LAYERS[layer](plan, scene)
+        if self.require_grade == "network" and set(self.layers) == {"host"} and not plan.is_noop:
+            short = (
+                "the inventory demands a layer that root on the host cannot take away; only the host layer is planned"
+            )
+            plan = replace(plan, unproven=(*plan.unproven, short))
         return plan
 
 

@@ -50,7 +50,7 @@ class Release:
             *_hooks(target.name, facts["init"], there, dict(zip(host_layer.LEFT_BEHIND, contents, strict=True))),
             *_rules(target.name, tables, chains),
         ]
-        expects = [Expect(f"gone: {step.why}", target.name, step.seen, step.after) for step in steps if step.seen]
+        expects = [Expect(f"done: {step.why}", target.name, step.seen, step.after) for step in steps if step.seen]
         if steps:
             expects += _reopened(self.cells)
         owner = f"isolated by incident {whose.get('incident', '?')}, run {whose.get('run', '?')}" if whose else ""

@@ -20,7 +20,7 @@ from remedy.cli.options import Common
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json, encode
-from remedy.core.errors import ApprovalNeeded, RemedyError, StalePlan
+from remedy.core.errors import ApprovalNeeded, Interrupted, RemedyError, StalePlan
 from remedy.core.values import Plan
 from remedy.engine import fleet
 from remedy.engine.outcome import Outcome
@@ -108,7 +108,7 @@ class Acting:
                 ready = []
             else:
                 self.world.record.checkpoint()
-        with stopping(engine, self.screen):
+        with stopping(engine, self.screen, [plan.run for plan in changing] if ready else ()):
             outcomes = fleet.each(ready, lambda pair: self._apply(engine, *pair))
         documents: list[dict[str, Json]] = []
         for (job, _), outcome in zip(ready, outcomes, strict=True):
@@ -181,8 +181,11 @@ def _code(made: dict[str, Json]) -> int:
 
 
 @contextlib.contextmanager
-def stopping(engine: Engine, screen: Screen) -> Iterator[None]:
-    """Ctrl-C asks the engine to stop after the step under way; a second one ends the process at once."""
+def stopping(engine: Engine, screen: Screen, runs: Sequence[str] = ()) -> Iterator[None]:
+    """Ctrl-C asks the engine to stop after the step under way; a second one ends the process at once.
+
+    Raises Interrupted then, naming the way on for `runs`.
+    """
 
     def handler(_number: int, _frame: object) -> None:
         if engine.stop.is_set():
@@ -193,6 +196,9 @@ def stopping(engine: Engine, screen: Screen) -> Iterator[None]:
     before = signal.signal(signal.SIGINT, handler)
     try:
         yield
+    except KeyboardInterrupt as error:
+        ways = [f"`remedy resume {run}` goes on, `remedy undo {run}` takes it back" for run in runs]
+        raise Interrupted("ended at once, in the middle of a step", hint="; ".join(ways)) from error
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -108,7 +108,7 @@ class Screen:
             self._rules(plan)
         cells = sum(len(expect.cells) for expect in plan.expects)
         if plan.expects:
-            self.say(f"  proof    {len(plan.expects)} expectations, {cells} of them cells with a positive control")
+            self.say(f"  proof    {len(plan.expects)} expectations; {cells} paths to ask again that answer now")
         for line in plan.unproven:
             self.say(f"  unproven {line}", "yellow")
         for line in plan.notes:
@@ -144,7 +144,7 @@ class Screen:
         used = {f"{c.family} {c.protocol}" for v in verdicts for c in v.expect.cells}
         columns = [name for name in columns if name in used]
         witnessed = any(c.direction == "witness" for v in verdicts for c in v.expect.cells)
-        table = Table(title=f"containment of {outcome.plan.target}", box=box.SIMPLE_HEAD, title_justify="left")
+        table = Table(title=_title(outcome.plan), box=box.SIMPLE_HEAD, title_justify="left")
         table.add_column("asked from")
         for name in columns:
             table.add_column(name)
@@ -170,6 +170,8 @@ class Screen:
         plan = outcome.plan
         if self.quiet:
             self.say(*_headline(outcome))
+            for line in outcome.doubts:
+                self.say(f"  ? {line}", "yellow")
             return
         self.certificate(outcome)
         for verdict in outcome.verdicts:
@@ -286,18 +288,27 @@ def _witness(verdict: Verdict) -> Text:
     return Text(f"LOST {' '.join(lost)}", style="bold red") if lost else Text(found[0][0].address, style="cyan")
 
 
+def _title(plan: Plan) -> str:
+    what = "containment" if plan.action == "isolate" else "who reaches whom"
+    return printable(f"{what}: {plan.target}", one_line=True)
+
+
 def _headline(outcome: Outcome) -> tuple[str, str]:
     """The one line that matters, and its style. "Isolated" is said only of what is proven."""
     plan = outcome.plan
     done = {"isolate": "isolated", "release": "released", "undo": "undone"}.get(plan.action, "done")
     count = sum(len(v.expect.cells) for v in outcome.verdicts)
     words = {
-        "verified": (f"{plan.target} is {done}: verified, {count} cells proven", "bold green"),
+        "verified": (f"{plan.target} is {done}: verified{f', {count} cells proven' if count else ''}", "bold green"),
         "unchanged": (f"{plan.target}: nothing to do, and what was asked for holds", "bold green"),
         "unverified": (f"{plan.target}: applied, UNVERIFIED", "bold yellow"),
         "rolled-back": (
             f"{plan.target}: not confirmed in time; its timer restored management, the host stays cut off",
             "bold yellow",
+        ),
+        "reopened": (
+            f"{plan.target}: not confirmed in time; its timer gave the isolation up: the host is NOT cut off",
+            "bold red",
         ),
         "failed": (f"{plan.target}: FAILED", "bold red"),
         "unreachable": (f"{plan.target}: UNREACHABLE", "bold red"),

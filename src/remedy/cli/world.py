@@ -10,6 +10,7 @@ import getpass
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -144,7 +145,12 @@ class World:
                 return self.redact.add(resolve(reference, environ=os.environ))
 
             connect = SshConnector(secret, agent=os.environ.get("SSH_AUTH_SOCK", ""), home=Path.home())
-            here = LocalConnection(Target(CONTROLLER, ""), resolve_secret=secret, user=getpass.getuser())
+            here = LocalConnection(
+                Target(CONTROLLER, ""),
+                resolve_secret=secret,
+                user=getpass.getuser(),
+                programs=str(Path(sys.executable).parent),
+            )
             self._sessions = Sessions(connect, self.inventory.target, parse, local=here)
         return self._sessions
 

@@ -68,7 +68,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     20: "partial: some of what was asked was not done",
     21: "unreachable: no usable session with a target",
     22: "applied, unverified",
-    23: "rolled back by the dead-man timer: management reach restored, the host stays isolated",
+    23: "rolled back by the dead-man timer: management is back, the host stays cut off (unless --on-timeout open)",
     24: "approval needed or denied (also: would have to ask, and there is no terminal)",
     25: "refused by a safety limit; nothing was changed",
     26: "the incident record does not verify",

@@ -13,6 +13,7 @@ EXIT: Final[dict[str, int]] = {
     "unchanged": 0,
     "unverified": 22,
     "rolled-back": 23,
+    "reopened": 23,
     "failed": 20,
     "unreachable": 21,
     "would-change": 10,

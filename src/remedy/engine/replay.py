@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from remedy.actions.isolate import Isolate
 from remedy.actions.undo import Undo
 from remedy.core.canon import canonical, decode
 from remedy.core.errors import Refused, StalePlan, UsageError
 from remedy.core.ports import Journal
 from remedy.core.values import Cell, Entry, Plan
+from remedy.engine import limits
 from remedy.engine.outcome import Outcome
 from remedy.engine.run import Engine
 
@@ -51,7 +53,12 @@ def unfinished(journal: Journal) -> Iterator[Run]:
     begun = [entry.run for entry in journal.entries(kinds=("approval",)) if entry.run not in ended]
     runs = [read(journal, run) for run in begun]
     undone = {json.loads(run.plan.params)["of"]["run"] for run in runs if run.plan.action == Undo.name}
-    yield from (run for run in runs if run.plan.run not in undone)
+    yield from (run for run in runs if run.plan.run not in undone and not _is_superseded(journal, run.plan))
+
+
+def _is_superseded(journal: Journal, plan: Plan) -> bool:
+    """Whether a release, or another isolation, has settled since what an isolation without an outcome had begun."""
+    return plan.action == Isolate.name and limits.isolated(journal).get(plan.target) != plan.run
 
 
 def refuse_second_time(journal: Journal, run: str) -> None:
@@ -97,6 +104,11 @@ def resume(engine: Engine, run: Run) -> Outcome:
     plan = run.plan
     if not run.open:
         raise UsageError(f"run {plan.run} has ended: {run.status}", hint=f"`remedy undo {plan.run}` takes it back")
+    if _is_superseded(engine.journal, plan):
+        raise StalePlan(
+            f"{plan.target} has been released, or isolated anew, since run {plan.run} was interrupted",
+            hint=f"nothing is left to resume; `remedy isolate {plan.target}` isolates it now",
+        )
     engine.journal.hold(plan.target, run=plan.run, holder=engine.holder)
     try:
         return _go_on(engine, run)

@@ -165,7 +165,7 @@ class Engine:
         if guard:
             fallen = self._confirm(plan, guard, armed_at, steps)
             if fallen:
-                return self._finish(plan, tuple(steps), (), status="rolled-back")
+                return self.rolled_back(plan, tuple(steps))
         for n, change in enumerate(plan.keep, 1):
             self._may_stop(plan)
             if f"k{n}" not in done:
@@ -192,9 +192,10 @@ class Engine:
         self._append(plan, "verify", {"verdicts": body})
         return tuple(verdicts)
 
-    def rolled_back(self, plan: Plan) -> Outcome:
-        """End a run whose timer has fired: management is back, the host stays cut off."""
-        return self._finish(plan, (), (), status="rolled-back")
+    def rolled_back(self, plan: Plan, steps: tuple[Step, ...] = ()) -> Outcome:
+        """End a run whose timer has fired: management is back; what else is there depends on the policy it had."""
+        gave_up = plan.guard is not None and any(change.before == plan.guard.fallen for change in plan.changes)
+        return self._finish(plan, steps, (), status="reopened" if gave_up else "rolled-back")
 
     def _step(self, plan: Plan, name: str, change: Change) -> Step:
         """Intent, send, reply. When the session breaks in the middle, the target is asked what became of it."""
@@ -259,7 +260,7 @@ class Engine:
             except Unreachable as error:
                 doubtful = doubtful or isinstance(error, (ConnectionLost, TimedOut))
                 if self.clock.monotonic() >= deadline:
-                    hint = f"use the recovery card on the console; then `remedy resume`, or `remedy undo {plan.run}`"
+                    hint = f"use the recovery card on the console; then `remedy resume {plan.run}` or `remedy undo {plan.run}`"
                     raise Unreachable(
                         f"no login for {guard.seconds + _GRACE:.0f} s after the change: {error.message}",
                         where=plan.target,

@@ -9,7 +9,7 @@ permanent, which happens only after it was disarmed.
 from __future__ import annotations
 
 from remedy.actions.containment.rules import HostRules
-from remedy.core.values import Command, Context, Guard
+from remedy.core.values import Command, Context, Guard, wanted
 from remedy.probes import deadman
 
 _ARM = (
@@ -43,5 +43,5 @@ def guard(target: str, rules: HostRules, context: Context, *, seconds: int, reop
         disarm=Command(("sh", "-c", _DISARM, "remedy-disarm", context.run)),
         state=deadman.state(context.run),
         seen=rules.seen,
-        fallen=rules.before if reopen else rules.fallen,
+        fallen=wanted(rules.before if reopen else rules.fallen),
     )

@@ -28,6 +28,8 @@ _LOAD = (
     PATH + 'printf %s "$1" | iptables-restore -w 5 --noflush; a=$?; '
     'printf %s "$2" | ip6tables-restore -w 5 --noflush; b=$?; [ "$a$b" = 00 ]'
 )
+#: What a timer runs: a later run's isolation, or none at all, is not its to change.
+_LOAD_OWN = PATH + 'iptables-save -t mangle | grep -q "run=$3 " || exit 0; ' + _LOAD
 #: Chains that are declared again under --noflush are emptied and refilled in the same commit.
 _JUMPS = "".join(f"-D {hook} -j {chain}\n" for hook, chain in _HOOKS)
 
@@ -77,6 +79,7 @@ def rules(paths: Paths, context: Context, *, before: str, after: str, fallen: st
     comment = stamp(context)
     four, six = (chains(paths, comment, version) for version in (4, 6))
     remove = load(removal(), removal())
+    fallback = (removal(), removal()) if reopen else fallback_texts(paths, context)
     return HostRules(
         tool="iptables",
         apply=Command(("sh", "-c", _APPLY, "remedy", four, six, removal())),
@@ -85,7 +88,7 @@ def rules(paths: Paths, context: Context, *, before: str, after: str, fallen: st
         before=before,
         after=after,
         fallen=fallen,
-        fallback=remove if reopen else load(*fallback_texts(paths, context)),
+        fallback=Command(("sh", "-c", _LOAD_OWN, "remedy", *fallback, context.run)),
         boot=_boot(four, six),
         boot_path=BOOT_PATH,
         loader=f"sh {BOOT_PATH}",

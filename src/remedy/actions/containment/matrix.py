@@ -146,8 +146,10 @@ def _gaps(question: Question, kept: Sequence[Cell], own: Sequence[str]) -> list[
 def _expect(target: str, question: Question, cells: tuple[Cell, ...], own: Sequence[str], paths: Paths) -> Expect:
     wishes = ["reached" if _stays_open(cell, own, paths) else "blocked" for cell in cells]
     probe = reach.reach([(c.protocol.lower(), c.address, c.port) for c in cells])
+    stays = any(wish == "reached" for cell, wish in zip(cells, wishes, strict=True) if cell.direction == "in")
+    but = f" but for TCP {paths.port}" if stays else ""
     why = {
-        "in": f"{question.vantage.name} ({question.vantage.role}) cannot reach {target} any more",
+        "in": f"{question.vantage.name} ({question.vantage.role}) cannot reach {target} any more{but}",
         "out": f"{target} cannot reach anything beyond itself",
         "loopback": f"services on {target} still reach each other over loopback",
     }[cells[0].direction]

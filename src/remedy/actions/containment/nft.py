@@ -25,6 +25,8 @@ BOOT_PATH = "/etc/remedy/isolation.nft"
 #: ICMPv6 types: neighbour solicitation and advertisement, router solicitation and advertisement (RFC 4861).
 _ND_IN, _ND_OUT = "{ 134, 135, 136 }", "{ 133, 135, 136 }"
 _LOAD = nft.PATH + "exec nft -f -"
+#: What a timer runs: a later run's isolation, or none at all, is not its to change.
+_LOAD_OWN = nft.PATH + f'nft list table {INET} 2>/dev/null | grep -q "run=$1 " || exit 0; exec nft -f -'
 
 
 def _set(addresses: tuple[str, ...]) -> str:
@@ -122,7 +124,7 @@ def rules(
 ) -> HostRules:
     """The isolation by nft. `after` and `fallen` are the target's own listings, from the rehearsal."""
     text = tables(paths, stamp(context), bridge=bridge)
-    fallback = load(deletion(bridge=bridge)) if reopen else load(fallback_text(paths, context, bridge=bridge))
+    fallback = deletion(bridge=bridge) if reopen else fallback_text(paths, context, bridge=bridge)
     return HostRules(
         tool="nft",
         apply=load(creating(text, bridge=bridge)),
@@ -131,7 +133,7 @@ def rules(
         before=before,
         after=after,
         fallen=fallen,
-        fallback=fallback,
+        fallback=Command(("sh", "-c", _LOAD_OWN, "remedy", context.run), stdin=fallback),
         boot=replacing(text, bridge=bridge),
         boot_path=BOOT_PATH,
         loader=f"nft -f {BOOT_PATH}",

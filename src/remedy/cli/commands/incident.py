@@ -46,7 +46,7 @@ def open_(ctx: click.Context, /, title: str, severity: str, **given: Any) -> int
             click.echo(json.dumps({"schema_version": 1, "incident": name}))
         else:
             click.echo(name)
-            screen_of(around.options, around).say(f"record key {around.record.fingerprint}", "dim", talk=True)
+            screen_of(around.options, around).say(f"record key {around.record.fingerprint()}", "dim", talk=True)
         return 0
 
 
@@ -140,6 +140,26 @@ def close(ctx: click.Context, /, incident_id: str, summary: str, **given: Any) -
         return 0
 
 
+def _kept(path: Path) -> str:
+    """A signed checkpoint kept elsewhere: text and signature in one file, or NUMBER.txt beside NUMBER.txt.sig.
+
+    Raises UsageError when the file is neither.
+    """
+    from remedy.core.errors import RecordBroken, UsageError  # noqa: PLC0415 -- lazily
+    from remedy.record.checkpoints import parse_signed  # noqa: PLC0415
+
+    beside = path.with_name(path.name + ".sig")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if beside.exists():
+            text = f"{text.rstrip()}\n\n{beside.read_text(encoding='utf-8')}"
+        parse_signed(text)
+    except (OSError, UnicodeDecodeError, RecordBroken) as error:
+        hint = "name the .txt file of a checkpoint, with its .sig file beside it"
+        raise UsageError(f"this is no signed checkpoint: {error}", where=str(path), hint=hint) from error
+    return text
+
+
 @command.command("verify")
 @click.option("--trusted", multiple=True, metavar="SHA256:…", help="Fingerprint of a key that may sign (repeatable).")
 @click.option(
@@ -155,7 +175,7 @@ def verify(ctx: click.Context, /, trusted: tuple[str, ...], against: tuple[Path,
     with world(common(ctx, given)) as around:
         from remedy.record.verify import verify as check  # noqa: PLC0415 -- lazily
 
-        held = [path.read_text(encoding="utf-8") for path in against]
+        held = [_kept(path) for path in against]
         report = check(around.record_path(), trusted=trusted, held=held)
         screen = screen_of(around.options, around)
         if around.options.json:
@@ -184,5 +204,5 @@ def export(ctx: click.Context, /, incident_id: str, directory: Path, **given: An
         write(around.record_path(), directory, incident="" if incident_id == "all" else incident_id)
         screen = screen_of(around.options, around)
         screen.say(f"written to {directory}")
-        screen.say(f"to verify it, read {directory}/VERIFY.txt; key {around.record.fingerprint}", "dim", talk=True)
+        screen.say(f"to verify it, read {directory}/VERIFY.txt; key {around.record.fingerprint()}", "dim", talk=True)
         return 0

@@ -43,7 +43,7 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
         engine = around.engine()
         documents: list[dict[str, Json]] = []
         codes: list[int] = []
-        with stopping(engine, screen):
+        with stopping(engine, screen, [run.plan.run for run in found]):
             ended = fleet.each(found, lambda run: replay.resume(engine, run))
         for run, result in zip(found, ended, strict=True):
             if isinstance(result, Outcome):

@@ -1,0 +1,193 @@
+"""Canonical JSON and strict decoding."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remedy.core.canon import Json, canonical, decode, digest, encode
+from remedy.core.errors import PlanFileError
+from remedy.core.values import Cell, Change, Command, Expect, Guard, Plan, Probe
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.text())
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_round_trip(value: Json) -> None:
+    """What is written can be read by any JSON program and is the same value."""
+    assert json.loads(canonical(value)) == value
+
+
+@given(VALUES)
+def test_one_form(value: Json) -> None:
+    """Reading and writing again gives the same bytes, so a hash means the same everywhere."""
+    once = canonical(value)
+    assert canonical(json.loads(once)) == once
+    assert digest(value) == digest(json.loads(once))
+
+
+@given(st.dictionaries(st.text(), st.integers(), min_size=2))
+def test_order_of_insertion_does_not_matter(value: dict[str, Json]) -> None:
+    """Two equal objects have one form, however they were built."""
+    assert canonical(value) == canonical(dict(reversed(value.items())))
+
+
+def test_keys_in_utf16_order() -> None:
+    """Keys are sorted as RFC 8785 (section 3.2.3) shows, where an astral character comes before U+FB33."""
+    sample = {"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\u0080": 6, "\u00f6": 7}
+    ordered = list(json.loads(canonical(cast("Json", sample))))
+    assert ordered == ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
+
+
+@given(st.dictionaries(st.text(), st.none(), min_size=2))
+def test_keys_in_utf16_order_always(value: dict[str, Json]) -> None:
+    """For any keys, the order written is that of their UTF-16 code units."""
+    written = list(json.loads(canonical(value)))
+    assert written == sorted(written, key=lambda key: key.encode("utf-16-be"))
+
+
+def test_strings_are_escaped_as_the_rfc_says() -> None:
+    """Two-character escapes where JSON has them, lower-case hexadecimal for other controls, all else literally."""
+    sample = "\u20ac$\u000f\nA'\u0042\u0022\u005c\\\"/\b\t\f\r\x7f"
+    assert canonical(sample).decode() == '"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/\\b\\t\\f\\r\x7f"'
+
+
+def test_no_spaces() -> None:
+    """Nothing stands between the tokens."""
+    assert canonical({"b": [1, True, None], "a": {}}) == b'{"a":{},"b":[1,true,null]}'
+
+
+@pytest.mark.parametrize("value", [1.0, float("nan"), [0.5], {"a": 1e3}, {1: "a"}, b"x", {"a": {2, 3}}, object()])
+def test_what_json_or_programs_disagree_about_is_refused(value: object) -> None:
+    """Floats, keys that are no text, bytes and other objects have no canonical form."""
+    with pytest.raises(TypeError):
+        canonical(cast("Json", value))
+
+
+def test_lone_surrogates_are_refused() -> None:
+    """Text without a UTF-8 form is not quietly changed."""
+    with pytest.raises(UnicodeEncodeError):
+        canonical("\ud800")
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A part."""
+
+    number: int
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A whole, with every kind of field that plans have."""
+
+    name: str
+    on: bool
+    part: Inner | None
+    pair: tuple[int, str]
+
+
+GOOD: dict[str, Any] = {"name": "x", "on": True, "part": {"number": 1, "words": ["a"]}, "pair": [1, "b"]}
+
+
+def test_decode_is_the_inverse_of_encode() -> None:
+    """Every kind of field comes back as it was."""
+    value = Outer("x", on=True, part=Inner(1, ("a",)), pair=(1, "b"))
+    assert encode(value) == GOOD
+    assert decode(Outer, GOOD) == value
+    assert decode(Outer, {**GOOD, "part": None}).part is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"extra": 1}, r"Outer: unknown option 'extra'"),
+        ({"on": 1}, r"Outer\.on: bool is expected here, not int"),
+        ({"name": None}, r"Outer\.name: str is expected here, not NoneType"),
+        ({"part": {"number": True, "words": []}}, r"Outer\.part\.number: int is expected here, not bool"),
+        ({"part": {"number": 1.0, "words": []}}, r"Outer\.part\.number: int is expected here, not float"),
+        ({"part": {"number": 1}}, r"Outer\.part: 'words' is missing"),
+        ({"part": []}, r"Outer\.part: an object is expected here"),
+        ({"part": {"number": 1, "words": "ab"}}, r"Outer\.part\.words: a list is expected here"),
+        ({"part": {"number": 1, "words": ["a", 2]}}, r"Outer\.part\.words\[1\]: str is expected here, not int"),
+        ({"pair": [1]}, r"Outer\.pair: 2 items are expected here, not 1"),
+        ({"pair": ["b", 1]}, r"Outer\.pair\[0\]: int is expected here, not str"),
+    ],
+)
+def test_decode_is_strict(change: dict[str, Any], said: str) -> None:
+    """Whatever is unknown, missing or of the wrong type is refused with its place, booleans for numbers too."""
+    with pytest.raises(PlanFileError, match=said) as caught:
+        decode(Outer, {**GOOD, **change})
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Outer)])
+def test_decode_misses_nothing(name: str) -> None:
+    """A field with a default is written all the same, and has to be there."""
+    with pytest.raises(PlanFileError, match=f"'{name}' is missing"):
+        decode(Outer, {key: value for key, value in GOOD.items() if key != name})
+
+
+TEXT = st.text(max_size=8)
+COMMANDS = st.builds(
+    Command, st.lists(TEXT, max_size=3).map(tuple), stdin=TEXT, root=st.booleans(), seconds=st.integers(1, 99)
+)
+PROBES = st.builds(Probe, COMMANDS, TEXT)
+CHANGES = st.builds(
+    Change, TEXT, TEXT, COMMANDS, st.none() | COMMANDS, st.none() | PROBES, TEXT, TEXT, essential=st.booleans()
+)
+CELLS = st.builds(Cell, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, st.integers(), TEXT)
+EXPECTS = st.builds(Expect, TEXT, TEXT, PROBES, TEXT, fresh=st.booleans(), cells=st.lists(CELLS, max_size=2).map(tuple))
+GUARDS = st.builds(Guard, TEXT, TEXT, st.integers(), COMMANDS, COMMANDS, PROBES, PROBES, TEXT)
+PLANS = st.builds(
+    Plan,
+    *[TEXT] * 6,
+    changes=st.lists(CHANGES, max_size=2).map(tuple),
+    keep=st.lists(CHANGES, max_size=1).map(tuple),
+    expects=st.lists(EXPECTS, max_size=2).map(tuple),
+    guard=st.none() | GUARDS,
+    unproven=st.lists(TEXT, max_size=2).map(tuple),
+    schema=st.integers(),
+)
+
+
+@given(PLANS)
+def test_plans_come_back_equal_with_their_hash(plan: Plan) -> None:
+    """Any plan survives a file: equal, with the same hash, whoever indents it."""
+    text = json.dumps(encode(plan), indent=3, sort_keys=True)
+    again = decode(Plan, json.loads(text))
+    assert again == plan
+    assert again.hash == plan.hash == digest(json.loads(text))
+
+
+@given(PLANS, PLANS)
+def test_different_plans_have_different_hashes(one: Plan, other: Plan) -> None:
+    """An approval of one plan never is one of another."""
+    assert (one.hash == other.hash) == (one == other)
+
+
+@given(PLANS, st.lists(TEXT, max_size=2))
+def test_effect_leaves_out_only_impact_and_notes(plan: Plan, lines: list[str]) -> None:
+    """What is merely said about a plan does not make it stale, and everything that is sent or proven does."""
+    assert replace(plan, impact=tuple(lines), notes=tuple(lines)).effect == plan.effect
+    for name in ("facts", "params", "target", "anchor"):
+        assert replace(plan, **{name: getattr(plan, name) + "x"}).effect != plan.effect
+
+
+def test_hash_is_stable() -> None:
+    """The hash of a known plan is the same in every run and on every machine."""
+    plan = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", changes=(Change("why", "web01", Command(("true",))),))
+    assert plan.hash == "d3008c56b0f8356997b53e0d347ca98b10f9a47317e2826bd0d7bde67928d876"
+    assert not plan.is_noop
+    assert Plan("isolate", "web01", "R1", "INC-1", "0", "{}").is_noop
