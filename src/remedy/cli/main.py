@@ -97,6 +97,7 @@ def main(args: list[str] | None = None) -> int:  # noqa: PLR0911 -- one return p
         code: Any = group.main(args, prog_name="remedy", standalone_mode=False)
     except RemedyError as error:
         _say(error)
+        _document(error, args)
         return error.exit_code
     except click.exceptions.Exit as error:
         return int(error.exit_code)
@@ -112,9 +113,21 @@ def main(args: list[str] | None = None) -> int:  # noqa: PLR0911 -- one return p
     except Exception as error:
         if os.environ.get("REMEDY_TRACEBACK"):
             raise
-        _say(RemedyError(f"internal error: {type(error).__name__}: {error}", hint=_DEFECT))
+        defect = RemedyError(f"internal error: {type(error).__name__}: {error}", hint=_DEFECT)
+        _say(defect)
+        _document(defect, args)
         return RemedyError.exit_code
     return int(code or 0)
+
+
+def _document(error: RemedyError, args: list[str] | None) -> None:
+    """A failure before a command had anything to report is a document too, when one was asked for."""
+    if not {"--json", "--jsonl"} & set(sys.argv[1:] if args is None else args):
+        return
+    import json  # noqa: PLC0415 -- only when something went wrong
+
+    what = {"kind": type(error).__name__, "message": error.message, "where": error.where, "hint": error.hint}
+    click.echo(json.dumps({"schema_version": 1, "exit_code": error.exit_code, "error": what}, ensure_ascii=False))
 
 
 def _say(error: RemedyError) -> None:

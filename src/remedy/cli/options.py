@@ -28,22 +28,30 @@ class Common:
     out: str = ""
 
 
-def reading(function: F) -> F:
-    """-i, --record, --incident, --json, --jsonl, -v, -q, --no-color."""
+def looking(function: F) -> F:
+    """-i, --record, --json, -v, -q, --no-color."""
     for option in (
         click.option("--no-color", is_flag=True, help="No colour, whatever the terminal ($NO_COLOR)."),
-        click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),
+        click.option("-q", "--quiet", is_flag=True, help="Say only how it ended and what is in doubt."),
         click.option("-v", "--verbose", count=True, help="Show the exact commands, and every cell."),
-        click.option("--jsonl", is_flag=True, help="Stream events as JSON lines on standard output."),
         click.option(
             "--json", "json_", is_flag=True, help="One JSON document on standard output; never implies --yes."
         ),
-        click.option("--incident", metavar="INC", envvar="REMEDY_INCIDENT", help="The incident this belongs to."),
         click.option("--record", metavar="FILE", help="Incident record ($REMEDY_RECORD)."),
         click.option("-i", "--inventory", metavar="PATH", help="Inventory file or folder ($REMEDY_INVENTORY)."),
     ):
         function = option(function)
     return function
+
+
+def reading(function: F) -> F:
+    """`looking`, and --incident, --jsonl."""
+    for option in (
+        click.option("--jsonl", is_flag=True, help="Stream events as JSON lines on standard output."),
+        click.option("--incident", metavar="INC", envvar="REMEDY_INCIDENT", help="The incident this belongs to."),
+    ):
+        function = option(function)
+    return looking(function)
 
 
 def acting(function: F) -> F:

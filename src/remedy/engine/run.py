@@ -260,7 +260,7 @@ class Engine:
             except Unreachable as error:
                 doubtful = doubtful or isinstance(error, (ConnectionLost, TimedOut))
                 if self.clock.monotonic() >= deadline:
-                    hint = f"use the recovery card on the console; then `remedy resume {plan.run}` or `remedy undo {plan.run}`"
+                    hint = f"use the card on the console; then `remedy resume {plan.run}` or `remedy undo {plan.run}`"
                     raise Unreachable(
                         f"no login for {guard.seconds + _GRACE:.0f} s after the change: {error.message}",
                         where=plan.target,

@@ -292,7 +292,7 @@ def _impact(target: Target, site: Site, found: Found) -> tuple[str, ...]:
         for f in found.flows
         if not (f[1] == found.paths.port and any(ipaddress.ip_address(f[2]) in net for net in allowed))
     ]
-    lines = [f"cuts off {site.impact}"] if site.impact else []
+    lines = [site.impact] if site.impact else []
     if found.listening:
         lines.append(f"listening on {target.name}: TCP {', '.join(map(str, found.listening))}")
     if strangers:

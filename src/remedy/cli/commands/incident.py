@@ -10,7 +10,7 @@ import click
 
 from remedy.cli import story
 from remedy.cli.act import screen_of
-from remedy.cli.options import common, reading
+from remedy.cli.options import common, looking
 from remedy.cli.world import world
 
 _BROKEN = 26
@@ -34,7 +34,7 @@ def command() -> None:
 @command.command("open")
 @click.argument("title")
 @click.option("--severity", default="", help="As your plan grades it, in your plan's words.")
-@reading
+@looking
 @click.pass_context
 def open_(ctx: click.Context, /, title: str, severity: str, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Open an incident; prints its id."""
@@ -51,7 +51,7 @@ def open_(ctx: click.Context, /, title: str, severity: str, **given: Any) -> int
 
 
 @command.command("list")
-@reading
+@looking
 @click.pass_context
 def listing(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     """List incidents, oldest first."""
@@ -73,7 +73,7 @@ def listing(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- clic
 
 @command.command("show")
 @click.argument("incident_id", metavar="INCIDENT")
-@reading
+@looking
 @click.pass_context
 def show(ctx: click.Context, /, incident_id: str, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Show an incident as a timeline: who did what when, and how it ended. With -v, every entry."""
@@ -101,7 +101,7 @@ def show(ctx: click.Context, /, incident_id: str, **given: Any) -> int:  # noqa:
 @command.command("note")
 @click.argument("incident_id", metavar="INCIDENT")
 @click.argument("text")
-@reading
+@looking
 @click.pass_context
 def note(ctx: click.Context, /, incident_id: str, text: str, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Add a note: what was seen, said, decided, by whom."""
@@ -109,6 +109,8 @@ def note(ctx: click.Context, /, incident_id: str, text: str, **given: Any) -> in
         from remedy.record import incidents  # noqa: PLC0415 -- lazily
 
         entry = incidents.note(around.record, incident_id, text)
+        if around.options.json:
+            click.echo(json.dumps({"schema_version": 1, "seq": entry.seq, "hash": entry.hash}))
         screen_of(around.options, around).say(f"entry {entry.seq}  {entry.hash[:16]}", talk=True)
         return 0
 
@@ -116,7 +118,7 @@ def note(ctx: click.Context, /, incident_id: str, text: str, **given: Any) -> in
 @command.command("close")
 @click.argument("incident_id", metavar="INCIDENT")
 @click.option("--summary", default="", help="How it ended, in a sentence.")
-@reading
+@looking
 @click.pass_context
 def close(ctx: click.Context, /, incident_id: str, summary: str, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Close an incident and sign a checkpoint. Refused while a host of it is isolated."""
@@ -136,6 +138,8 @@ def close(ctx: click.Context, /, incident_id: str, summary: str, **given: Any) -
             )
         incidents.close(around.record, incident_id, summary)
         around.record.checkpoint()
+        if around.options.json:
+            click.echo(json.dumps({"schema_version": 1, "incident": incident_id, "closed": True}))
         screen_of(around.options, around).say(f"{incident_id} is closed; checkpoint signed", talk=True)
         return 0
 
@@ -168,7 +172,7 @@ def _kept(path: Path) -> str:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A checkpoint kept elsewhere (repeatable).",
 )
-@reading
+@looking
 @click.pass_context
 def verify(ctx: click.Context, /, trusted: tuple[str, ...], against: tuple[Path, ...], **given: Any) -> int:  # noqa: ANN401 -- click's
     """Verify the whole record: every entry, the chain, every checkpoint. Exit 26 when it does not hold."""
@@ -193,7 +197,7 @@ def verify(ctx: click.Context, /, trusted: tuple[str, ...], against: tuple[Path,
 @command.command("export")
 @click.argument("incident_id", metavar="INCIDENT|all")
 @click.argument("directory", type=click.Path(path_type=Path))
-@reading
+@looking
 @click.pass_context
 def export(ctx: click.Context, /, incident_id: str, directory: Path, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Export to a folder that anybody can verify with sha256sum and ssh-keygen alone."""
@@ -203,6 +207,10 @@ def export(ctx: click.Context, /, incident_id: str, directory: Path, **given: An
         around.record.checkpoint()
         write(around.record_path(), directory, incident="" if incident_id == "all" else incident_id)
         screen = screen_of(around.options, around)
-        screen.say(f"written to {directory}")
+        if around.options.json:
+            key = around.record.fingerprint()
+            click.echo(json.dumps({"schema_version": 1, "directory": str(directory), "key": key}))
+        else:
+            screen.say(f"written to {directory}")
         screen.say(f"to verify it, read {directory}/VERIFY.txt; key {around.record.fingerprint()}", "dim", talk=True)
         return 0

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from remedy.cli.act import screen_of
-from remedy.cli.options import common, reading
+from remedy.cli.options import common, looking
 from remedy.cli.world import world
 
 
@@ -27,7 +27,7 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN...]")
-@reading
+@looking
 @click.pass_context
 def listing(ctx: click.Context, /, patterns: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 -- click's
     """List hosts with address, user, groups and role; --json prints what `ansible-inventory --list` prints."""
@@ -54,17 +54,21 @@ def listing(ctx: click.Context, /, patterns: tuple[str, ...], **given: Any) -> i
 
 
 @command.command("graph")
-@reading
+@looking
 @click.pass_context
 def graph(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Draw the groups and their hosts as a tree."""
     with world(common(ctx, given)) as around:
-        screen_of(around.options, around).say(around.inventory.graph())
+        drawn = around.inventory.graph()
+        if around.options.json:
+            click.echo(json.dumps({"schema_version": 1, "graph": drawn.splitlines()}, ensure_ascii=False))
+        else:
+            screen_of(around.options, around).say(drawn)
         return 0
 
 
 @command.command("check")
-@reading
+@looking
 @click.pass_context
 def check(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Name everything that is wrong or risky in the inventory; exit 2 when something is wrong."""
