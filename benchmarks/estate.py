@@ -34,6 +34,8 @@ _CLEAN: Final = (
 )
 _TRACES: Final = "nft list tables | grep remedy_; ls -d /etc/remedy /etc/rcS.d/*remedy* 2>/dev/null; :"
 _STAMP: Final = re.compile(r'comment "remedy [^"]*"')
+#: A dry-run that has changes to show.
+_WOULD_CHANGE: Final = 10
 #: Far above what a benchmark does in an hour.
 _BUDGET: Final = {"isolations_per_hour": 1_000_000, "group_share_percent": 100}
 
@@ -100,7 +102,9 @@ class Estate:
         name, out = next(iter(self.hosts)), self.folder / "plan.json"
         argv = [REMEDY, "-i", str(self.inventory), "--record", str(record), "isolate", name]
         argv += ["--incident", incident, "--out", str(out), "--json"]
-        subprocess.run(argv, capture_output=True, check=False, timeout=120)
+        done = subprocess.run(argv, capture_output=True, check=False, timeout=120, text=True)
+        if done.returncode != _WOULD_CHANGE:
+            raise BrokenRun(f"the dry-run of {name} ended with {done.returncode}: {done.stderr}{done.stdout[:500]}")
         load = json.loads(out.read_text(encoding="utf-8"))["plans"][0]["plan"]["changes"][0]
         self.rules.write_text(load["do"]["stdin"], encoding="utf-8")
         self.wanted_normal.write_text(json.loads(load["after"]) + "\n", encoding="utf-8")

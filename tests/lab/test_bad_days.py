@@ -1,7 +1,8 @@
-"""Bad input and bad days, on real hosts: each ends with its exit code, a message that says what to do, nothing changed."""
+"""Bad input and bad days, on real hosts: each with its exit code, a message that says what to do, nothing changed."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -40,19 +41,21 @@ def operator(lab: Lab, pristine: dict[str, State], tmp_path: Path) -> Iterator[O
     """Makes operators: one inventory and one record each, with extra variables; every host is as before afterwards."""
     made: list[Remedy] = []
 
-    def make(record: str = "record.db", **variables: Any) -> Remedy:  # noqa: ANN401 -- inventory variables
+    def make(folder: str = "record", **variables: Any) -> Remedy:  # noqa: ANN401 -- inventory variables
         source = plain_inventory(lab, tmp_path / f"inventory{len(made)}", (NAME, OTHER, THIRD), **variables)
-        made.append(Remedy(source, tmp_path / record))
+        (tmp_path / folder).mkdir(exist_ok=True)
+        made.append(Remedy(source, tmp_path / folder / "record.db"))
         return made[-1]
 
     yield make
     lab.clear()
-    cleaner = make("cleaning.db")
+    cleaner = make("cleaning")
     for name in pristine:
         console = Console(lab, name)
         if console.left():
             console.end_timers()
-            cleaner("release", name, "--yes", "--force")
+            said = cleaner("release", name, "--yes", "--force")
+            assert not console.left(), said.err
     assert {name: Console(lab, name).state() for name in pristine} == pristine
 
 
@@ -197,7 +200,7 @@ def test_a_full_disk_on_the_target(operator: Operator, host: Console, lab: Lab) 
 
 
 def test_a_disk_that_fills_up_in_the_middle(operator: Operator, host: Console, lab: Lab) -> None:
-    """When the disk fills up after the rules are loaded, the host stays cut off and the run is unverified, saying why."""
+    """When the disk fills up after the rules are loaded, the host stays cut off; unverified, saying why."""
     remedy = operator()
     process = paused(remedy, "sent 2", "isolate", NAME, "--yes", "--json")
     lab.fault("disk-full", NAME)
@@ -211,7 +214,7 @@ def test_a_disk_that_fills_up_in_the_middle(operator: Operator, host: Console, l
 
 
 def test_a_wrong_clock_on_the_target(operator: Operator, host: Console, lab: Lab) -> None:
-    """With a clock that is years off isolation is verified all the same, and the record's times are the controller's."""
+    """With a clock that is years off isolation is verified, and the record's times are the controller's."""
     lab.fault("clock", NAME, offset=-300_000_000)
     remedy = operator()
     said = remedy("isolate", NAME, "--confirm-within", "10", "--yes", "--json")
@@ -309,7 +312,7 @@ def test_two_operators_with_one_record(operator: Operator) -> None:
 
 def test_two_operators_with_a_record_each(operator: Operator, host: Console) -> None:
     """Who comes second changes nothing: the rules stay the winner's to the byte, and no timer of the loser's ticks."""
-    loser, winner = operator("loser.db"), operator("winner.db")
+    loser, winner = operator("loser"), operator("winner")
     process = paused(loser, "intent 1", "isolate", NAME, "--yes", "--json", "--confirm-within", "5")
     assert winner("isolate", NAME, "--yes").code == 0
     rules = host.state()
@@ -324,12 +327,12 @@ def test_two_operators_with_a_record_each(operator: Operator, host: Console) -> 
 def test_budget_share_and_protection(operator: Operator, lab: Lab) -> None:
     """Protected hosts, too many within the hour and too much of a group are refused with 25, and nothing is changed."""
     assert operator(remedy_protected=True)("isolate", NAME, "--yes").code == 25
-    tight = operator("a.db", remedy_budget={"isolations_per_hour": 1, "group_share_percent": 100})
+    tight = operator("a", remedy_budget={"isolations_per_hour": 1, "group_share_percent": 100})
     assert tight("isolate", NAME, "--yes").code == 0
     said = tight("isolate", OTHER, "--yes", "--json")
     assert said.code == 25
     assert "isolations_per_hour" in said.target["error"]["hint"]
-    share = operator("b.db", remedy_budget={"isolations_per_hour": 100, "group_share_percent": 20})
+    share = operator("b", remedy_budget={"isolations_per_hour": 100, "group_share_percent": 20})
     said = share("isolate", OTHER, THIRD, "--yes", "--json")
     assert said.code == 25, said.out
     assert {one["status"] for one in said.targets.values()} == {"error"}
@@ -374,7 +377,7 @@ def test_the_dead_man_timer_restores_management_and_nothing_else(operator: Opera
 def test_the_dead_man_timer_may_open_by_policy(
     operator: Operator, host: Console, lab: Lab, pristine: dict[str, State]
 ) -> None:
-    """With --on-timeout open an unconfirmed isolation is gone altogether, the exit code is 23, and nobody says isolated."""
+    """With --on-timeout open an unconfirmed isolation is gone altogether, with 23, and nobody says isolated."""
     remedy = operator()
     words = ("isolate", NAME, "--confirm-within", "5", "--on-timeout", "open", "--yes", "--json")
     process = paused(remedy, "sent 2", *words)
@@ -420,7 +423,7 @@ def test_a_lossy_slow_line_ends_with_a_true_statement(operator: Operator, host: 
 
 
 def test_an_intruder_who_opens_the_rules_again_is_never_called_contained(operator: Operator, host: Console) -> None:
-    """Root on the host adds a rule as soon as the table appears: applied, unverified (22), and the watch says so too."""
+    """Root on the host adds a rule as soon as the table appears: unverified (22), and the watch says so too."""
     script = (
         "setsid sh -c 'until nft insert rule inet remedy_isolation output accept 2>/dev/null; do sleep 0.02; done' "
         "</dev/null >/dev/null 2>&1 &"
@@ -473,7 +476,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_record_is_read_only(operator: Operator, host: Console, small_disk: Path) -> None:
     """A record on a read-only file system means 25 and nothing changed."""
-    remedy = operator("small/record.db")
+    remedy = operator("small")
     assert remedy("incident", "open", "x").code == 0
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     said = remedy("isolate", NAME, "--yes")
@@ -483,7 +486,7 @@ def test_the_record_is_read_only(operator: Operator, host: Console, small_disk: 
 
 def test_the_records_disk_is_full(operator: Operator, host: Console, small_disk: Path) -> None:
     """A record that cannot grow means 25 and nothing changed."""
-    remedy = operator("small/record.db")
+    remedy = operator("small")
     assert remedy("incident", "open", "x").code == 0
     _fill(small_disk)
     said = remedy("isolate", NAME, "--yes")
@@ -492,8 +495,8 @@ def test_the_records_disk_is_full(operator: Operator, host: Console, small_disk:
 
 
 def test_the_records_disk_fills_up_in_the_middle(operator: Operator, host: Console, small_disk: Path) -> None:
-    """When the record cannot be written after a change was sent, nobody claims that nothing was changed; resume ends it."""
-    remedy = operator("small/record.db")
+    """When the record cannot be written after a change was sent, nobody claims that nothing was; resume ends it."""
+    remedy = operator("small")
     process = paused(remedy, "sent 1", "isolate", NAME, "--yes")
     _fill(small_disk)
     said = go_on(remedy, process)
@@ -506,9 +509,9 @@ def test_the_records_disk_fills_up_in_the_middle(operator: Operator, host: Conso
 
 
 def _fill(folder: Path) -> None:
-    with (folder / "fill").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"x" * 512)
+    with (folder / "fill").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 512):
+            pass
 
 
 def test_json_stays_one_document_when_it_goes_wrong_early(operator: Operator) -> None:

@@ -70,7 +70,8 @@ def scene(lab: Lab, before: dict[str, State], tmp_path: Path) -> Iterator[Callab
     yield make
     lab.clear()
     left = {name: Console(lab, name).left() for name in _HOSTS}
-    other = Remedy(source, tmp_path / "cleaning.db")
+    (tmp_path / "cleaning").mkdir()
+    other = Remedy(source, tmp_path / "cleaning" / "record.db")
     for name in (name for name, traces in left.items() if traces):
         Console(lab, name).end_timers()
         other("release", name, "--yes", "--force")

@@ -138,6 +138,12 @@ def test_megabytes_are_read_in_no_time(name: str, out: bytes) -> None:
     assert time.process_time() - begin < 10
 
 
+ADDRESSES = rb"""
+1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
+2: eth0    inet 198.18.1.11/24 brd 198.18.1.255 scope global eth0\       valid_lft forever preferred_lft forever
+2: eth0    inet6 2001:DB8:0:1::11/64 scope global nodad \       valid_lft forever preferred_lft forever
+"""
+
 GOOD: list[tuple[str, bytes, Json]] = [
     ("deadman.state", b"armed\n", "armed"),
     ("deadman.state", b"off\n", "off"),
@@ -158,9 +164,7 @@ GOOD: list[tuple[str, bytes, Json]] = [
     ("host.clock", b"1795152000\n", 1795152000),
     (
         "host.addresses",
-        b"1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n"
-        b"2: eth0    inet 198.18.1.11/24 brd 198.18.1.255 scope global eth0\\       valid_lft forever\n"
-        b"2: eth0    inet6 2001:DB8:0:1::11/64 scope global nodad \\       valid_lft forever\n",
+        ADDRESSES,
         ["198.18.1.11", "2001:db8:0:1::11"],
     ),
     ("nft.tables", b"table inet x {  \n\n\tchain y {\n\t}\n}\n", "table inet x {\n\tchain y {\n\t}\n}"),

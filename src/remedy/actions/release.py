@@ -1,7 +1,8 @@
 """Give a host back: take away exactly what an isolation left there, nothing else.
 
-Decides from the host itself, not from memory: whatever isolation of remedy's is found is removed, rules and boot hook,
-and the texts that were there are kept as the undo. Afterwards the paths that the certificate had proven closed are
+Decides from the host itself, not from memory: whatever isolation of remedy's is found is removed, rules and boot hook;
+what was there is kept in the plan. To cut the host off again is an isolation, with its timer, and no undo. Afterwards
+the paths that the certificate had proven closed are
 asked again: they have to answer as they did before the isolation.
 """
 
@@ -36,9 +37,8 @@ class Release:
             nft.tables(by_nft.INET, by_nft.BRIDGE),
             iptables.chains(),
             files.state(*host_layer.LEFT_BEHIND),
-            *(files.content(path) for path in host_layer.LEFT_BEHIND),
         )
-        facts, tables, chains, states, *contents = cast("tuple[Any, ...]", reader.ask(probes, at=target.name))
+        facts, tables, chains, states = cast("tuple[Any, ...]", reader.ask(probes, at=target.name))
         whose = nft.stamp(tables or chains)
         if (tables or chains) and not whose and not self.force:
             raise Refused(
@@ -47,7 +47,7 @@ class Release:
             )
         there = {p: s for p, s in zip(host_layer.LEFT_BEHIND, states, strict=True) if s != "absent:"}
         steps = [
-            *_hooks(target.name, facts["init"], there, dict(zip(host_layer.LEFT_BEHIND, contents, strict=True))),
+            *_hooks(target.name, facts["init"], there),
             *_rules(target.name, tables, chains),
         ]
         expects = [Expect(f"done: {step.why}", target.name, step.seen, step.after) for step in steps if step.seen]
@@ -70,23 +70,19 @@ class Release:
         )
 
 
-def _hooks(target: str, init: str, there: dict[str, str], contents: dict[str, str]) -> list[Change]:
+def _hooks(target: str, init: str, there: dict[str, str]) -> list[Change]:
     """Take the boot hook away first: a host that goes down in the middle must not come back cut off."""
     if not there:
         return []
-    rules_path = by_iptables.BOOT_PATH if by_iptables.BOOT_PATH in there else by_nft.BOOT_PATH
-    paths = boot.paths(rules_path, init) or boot.paths(rules_path, "sysv")
-    seen = files.state(*paths)
-    before = [there.get(path, "absent:") for path in paths]
+    places = tuple(there)
     return [
         Change(
-            why=f"no longer come back after a reboot: remove {', '.join(p for p in paths if p in there)}",
+            why=f"no longer come back after a reboot: remove {', '.join(places)}",
             at=target,
-            do=boot.removal(paths, init),
-            undo=boot.installation(paths, init, contents[rules_path], contents[paths[1]]),
-            seen=seen,
-            before=wanted([*before]),
-            after=wanted(["absent:"] * len(paths)),
+            do=boot.removal(places, init),
+            seen=files.state(*places),
+            before=wanted([*there.values()]),
+            after=wanted(["absent:"] * len(places)),
         )
     ]
 
@@ -97,10 +93,9 @@ def _rules(target: str, tables: str, chains: str) -> list[Change]:
         bridge = f"table {by_nft.BRIDGE} " in tables
         steps.append(
             Change(
-                why="remove remedy's nft tables, in one transaction",
+                why="remedy's nft tables are removed, in one transaction",
                 at=target,
                 do=by_nft.load(by_nft.deletion(bridge=bridge)),
-                undo=by_nft.load(by_nft.creating(f"{tables}\n", bridge=bridge)),
                 seen=nft.tables(by_nft.INET, by_nft.BRIDGE),
                 before=wanted(tables),
                 after=wanted(""),
@@ -109,10 +104,9 @@ def _rules(target: str, tables: str, chains: str) -> list[Change]:
     if chains:
         steps.append(
             Change(
-                why="remove remedy's iptables chains, each family in one commit",
+                why="remedy's iptables chains are removed, each family in one commit",
                 at=target,
-                do=by_iptables.load(by_iptables.removal(), by_iptables.removal()),
-                undo=by_iptables.load(*by_iptables.restoring(chains)),
+                do=by_iptables.clearing(),
                 seen=iptables.chains(),
                 before=wanted(chains),
                 after=wanted(""),

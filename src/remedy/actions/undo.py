@@ -26,6 +26,12 @@ class Undo:
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Ask what is left of each step, and say exactly what would be sent to take it back."""
+        if self.of.action != "isolate":
+            raise Refused(
+                f"run {self.of.run} was itself a way back ({self.of.action}): undoing it would cut {target.name} off "
+                "without a timer",
+                hint=f"remedy isolate {target.name}",
+            )
         steps: list[Change] = []
         notes: list[str] = []
         guard = self.of.guard

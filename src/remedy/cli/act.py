@@ -60,8 +60,7 @@ class Acting:
             f"  … reading {', '.join(job.target.name for job in jobs)} and every vantage point", "dim", talk=True
         )
         try:
-            if names := [job.target.name for job in jobs if job.action.name == "isolate"]:
-                self.world.check_limits(names)
+            self._check_limits(jobs)
         except RemedyError as error:
             return self._refused_all(jobs, incident, error)
         plan = engine.rehearse if self.options.dry_run else lambda job: job.plan(engine.session)
@@ -77,6 +76,10 @@ class Acting:
             return self._previewed(ready, failed, incident)
         self.again = self.options.yes and not saved
         return self._go(engine, ready, failed, incident)
+
+    def _check_limits(self, jobs: Sequence[Job]) -> None:
+        if names := [job.target.name for job in jobs if job.action.name == "isolate"]:
+            self.world.check_limits(names)
 
     def _previewed(self, ready: list[tuple[Job, Plan]], failed: list[tuple[Job, RemedyError]], incident: str) -> int:
         if self.options.out and ready:
@@ -101,6 +104,7 @@ class Acting:
         if changing:
             try:
                 self._approve(changing)
+                self._check_limits([job for job, _ in ready])  # others may have used up the budget meanwhile
             except RemedyError as error:
                 failed += [(job, error) for job, _ in ready]
                 for job, _ in ready:

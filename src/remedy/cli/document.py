@@ -22,7 +22,7 @@ SCHEMA: Final = 1
 
 def emit(document: dict[str, Json], redact: Callable[[str], str]) -> None:
     """Write one document, or one line of a stream, to standard output."""
-    text = redact(json.dumps({"schema_version": SCHEMA, **document}, ensure_ascii=False))
+    text = redact(json.dumps({"schema_version": SCHEMA, **document}, ensure_ascii=True))
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

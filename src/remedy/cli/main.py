@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from remedy import __version__
-from remedy.core.errors import Interrupted, RemedyError
+from remedy.core.errors import Interrupted, RemedyError, UsageError
 
 #: Name -> module below remedy.cli.commands, and the line shown by `remedy --help`.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -103,9 +103,11 @@ def main(args: list[str] | None = None) -> int:  # noqa: PLR0911 -- one return p
         return int(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("remedy: interrupted", err=True)
+        _document(Interrupted("interrupted"), args)
         return Interrupted.exit_code
     except click.ClickException as error:
         error.show()
+        _document(UsageError(error.format_message()), args)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()

@@ -187,7 +187,7 @@ class Screen:
                 "  grade: host layer only. Root on the host can take it away: cut it off at the switch too.",
                 "dim",
             )
-        if plan.changes and outcome.status != "unchanged":
+        if plan.changes and plan.action == "isolate":
             self.say(f"  take it back with: remedy undo {plan.run}", "dim")
 
     def drift(self, drift: Drift) -> None:

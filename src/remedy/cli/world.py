@@ -186,6 +186,7 @@ class World:
             canary_udp=policy.canary_ports.udp,
             resolvers=policy.resolvers,
             impact=policy.impact,
+            unreachable_from=policy.unreachable_from,
         )
 
     def _vantages(self, name: str) -> Iterator[Vantage]:

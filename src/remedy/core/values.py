@@ -8,10 +8,13 @@ Leaves to others: how a command reaches a target (transports) and when (the engi
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from remedy.core.canon import Json, canonical, digest, encode
+
+_WORD: Final = re.compile(r"[A-Za-z0-9-]{0,64}")
 
 #: Format of plan files. Raised on any change of the dataclasses below; other versions are refused, not guessed at.
 PLAN_SCHEMA = 1
@@ -59,7 +62,8 @@ class Change:
     `seen` asks what is there now. `before` is the canonical JSON of its answer before the step (the pre-image),
     `after` of its answer when the step has worked; any third answer means that somebody else was here.
     `undo` is None only for steps that leave nothing behind. A step that is not `essential` may fail without
-    stopping the run; the outcome then says so.
+    stopping the run; the outcome then says so. `again` puts the step back after somebody has tampered with it
+    (`do` where it is None).
     """
 
     why: str
@@ -71,6 +75,7 @@ class Change:
     after: str = ""
     essential: bool = True
     layer: str = "host"
+    again: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +188,11 @@ class Plan:
 
     @property
     def effect(self) -> str:
-        """SHA-256 of what would be done and proven, without `impact` and `notes`, which change by the second."""
-        return digest(encode(replace(self, impact=(), notes=())))
+        """SHA-256 of what would be sent: neither what else is said of it, nor the proof, which is taken anew.
+
+        Else whoever opens and closes a port on the target could keep a plan stale for ever.
+        """
+        return digest(encode(replace(self, impact=(), notes=(), expects=(), unproven=())))
 
     @property
     def is_noop(self) -> bool:
@@ -245,6 +253,7 @@ class Site:
 
     `addresses` are the target's own, `management` the addresses or prefixes that must keep reaching it,
     `canaries` hosts beyond the perimeter that the target could reach until now. Ports are TCP or UDP numbers.
+    `unreachable_from` are roles of vantages that the inventory says never reached the target.
     """
 
     addresses: tuple[str, ...] = ()
@@ -257,18 +266,27 @@ class Site:
     canary_udp: tuple[int, ...] = ()
     resolvers: tuple[str, ...] = ()
     impact: str = ""
+    unreachable_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What is chosen once, before planning, so that planning twice gives the same plan.
 
-    `anchor` is the first 16 hex digits of the record's head: it goes into every artefact left behind.
+    `anchor` is the first 16 hex digits of the record's head: it goes into every artefact left behind. All three are
+    written into rules and comments: raises ValueError when one holds anything but letters, digits and hyphens.
     """
 
     run: str
     incident: str
     anchor: str
+
+    def __post_init__(self) -> None:
+        """Refuse what could be taken for part of a rule."""
+        for text in (self.run, self.incident, self.anchor):
+            if not _WORD.fullmatch(text):
+                msg = f"{text[:80]!r} cannot stand in a comment: letters, digits and hyphens only"
+                raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

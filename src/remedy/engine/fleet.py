@@ -22,6 +22,8 @@ def each(items: Sequence[T], work: Callable[[T], R]) -> list[R | RemedyError]:
             return work(item)
         except RemedyError as error:
             return error
+        except Exception as error:  # noqa: BLE001 -- one target's surprise must not stop the others
+            return RemedyError(f"internal error: {type(error).__name__}: {error}", hint="the other hosts went on")
 
     if len(items) == 1:
         return [one(items[0])]

@@ -61,6 +61,7 @@ def put_back(engine: Engine, drift: Drift) -> Outcome:
     try:
         names = [f"{n}" for n in range(1, len(plan.changes) + 1)] + [f"k{n}" for n in range(1, len(plan.keep) + 1)]
         lasting = frozenset(name for name in names if name not in drift.gone)
-        return engine.carry_out(plan, done=lasting, confirmed=not any(not name.startswith("k") for name in drift.gone))
+        confirmed = all(name.startswith("k") for name in drift.gone)
+        return engine.carry_out(plan, done=lasting, confirmed=confirmed, again=True)
     finally:
         engine.journal.let_go(plan.target, run=plan.run)

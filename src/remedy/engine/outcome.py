@@ -22,12 +22,16 @@ EXIT: Final[dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as it went: its name in the plan, why, whether it worked, and what the target said when not."""
+    """One step as it went: its name in the plan, why, whether it worked, and what the target said when not.
+
+    `late` says that it may take effect yet: the session broke, and it had none when the target was asked.
+    """
 
     name: str
     why: str
     ok: bool
     said: str = ""
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from remedy.actions.isolate import Isolate
 from remedy.actions.undo import Undo
 from remedy.core.canon import canonical, decode
-from remedy.core.errors import Refused, StalePlan, UsageError
+from remedy.core.errors import PlanFileError, Refused, StalePlan, UsageError
 from remedy.core.ports import Journal
 from remedy.core.values import Cell, Entry, Plan
 from remedy.engine import limits
@@ -59,6 +59,17 @@ def unfinished(journal: Journal) -> Iterator[Run]:
 def _is_superseded(journal: Journal, plan: Plan) -> bool:
     """Whether a release, or another isolation, has settled since what an isolation without an outcome had begun."""
     return plan.action == Isolate.name and limits.isolated(journal).get(plan.target) != plan.run
+
+
+def refuse_stranger(journal: Journal, plan: Plan) -> None:
+    """Raise PlanFileError unless this very plan was made and recorded here: a hash in a file is no signature."""
+    for entry in journal.entries(run=plan.run, kinds=("dry-run",)):
+        if json.loads(entry.body)["plan"] == plan.hash:
+            return
+    raise PlanFileError(
+        f"the record knows no plan {plan.hash[:12]} of run {plan.run}",
+        hint="use the record it was made with (--record), or make the plan again here",
+    )
 
 
 def refuse_second_time(journal: Journal, run: str) -> None:

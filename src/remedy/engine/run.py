@@ -17,9 +17,13 @@ from remedy.actions import Action
 from remedy.actions.undo import Undo
 from remedy.core.canon import Json, canonical, encode
 from remedy.core.errors import (
+    AnswerUnusable,
     ApprovalNeeded,
     ConnectionLost,
+    ElevationFailed,
     Interrupted,
+    Partial,
+    Refused,
     RemedyError,
     StalePlan,
     TimedOut,
@@ -36,6 +40,8 @@ APPROVAL_SECONDS = 900
 _GRACE = 20.0
 _BETWEEN_LOGINS = 1.0
 _MOST_SAID = 400
+#: The status of a step that had no effect yet when the target was asked after a broken session.
+_NOT_YET = 255
 
 
 class Clock(Protocol):
@@ -136,17 +142,35 @@ class Engine:
                 )
             if plan.is_noop:
                 return self._finish(plan, (), self.verify(plan))
-            self._append(plan, "plan", {"plan": encode(plan), "hash": plan.hash, "action": plan.action})
+            # What is sent is what was approved; what proves it is what was seen just now.
+            self._append(now, "plan", {"plan": encode(now), "hash": now.hash, "action": now.action})
             approval: dict[str, Json] = {"plan": plan.hash, "by": ticket.by, "login": ticket.login}
-            self._append(plan, "approval", {**approval, "action": plan.action})
-            return self.carry_out(plan)
+            self._append(now, "approval", {**approval, "action": plan.action})
+            return self._guarded(now)
         finally:
             self.journal.let_go(plan.target, run=plan.run)
 
-    def carry_out(self, plan: Plan, *, done: frozenset[str] = frozenset(), confirmed: bool = False) -> Outcome:
-        """Send what `done` does not name yet; then confirm, keep and verify. The target is held by the caller."""
+    def _guarded(self, plan: Plan) -> Outcome:
+        """Carry out; a refusal from here on does not mean that nothing was changed."""
+        try:
+            return self.carry_out(plan)
+        except Refused as error:
+            raise Partial(
+                f"stopped in the middle: {error.message}",
+                where=error.where or plan.target,
+                hint=f"`remedy resume {plan.run}` goes on, `remedy undo {plan.run}` takes it back",
+            ) from error
+
+    def carry_out(
+        self, plan: Plan, *, done: frozenset[str] = frozenset(), confirmed: bool = False, again: bool = False
+    ) -> Outcome:
+        """Send what `done` does not name yet; then confirm, keep and verify. The target is held by the caller.
+
+        With `again` each step is sent in the form that replaces what somebody has left of it.
+        """
         steps: list[Step] = []
         todo = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
+        todo = [(name, replace(c, do=c.again) if again and c.again else c) for name, c in todo]
         guard = plan.guard if not confirmed else None
         self._may_stop(plan)
         armed_at = self.clock.monotonic()
@@ -204,15 +228,15 @@ class Engine:
         self._append(plan, "intent", {"step": name, "why": why, "plan": plan.hash})
         try:
             reply = self.session.send(change.do, at=at)
-        except (ConnectionLost, TimedOut) as error:
+        except (ConnectionLost, TimedOut, AnswerUnusable, ElevationFailed) as error:
             reply = self._settle(change, at, error)
-        said = printable(reply.err or reply.out, _MOST_SAID).strip() if reply.status else ""
+        said = printable(reply.err or reply.out, _MOST_SAID, one_line=True).strip() if reply.status else ""
         self._append(plan, "sent", {"step": name, "why": why, "status": reply.status, "said": said})
-        step = Step(name, why, reply.status == 0, said)
+        step = Step(name, why, reply.status == 0, said, late=reply.status == _NOT_YET)
         self._tell(plan, "reply", said or why, ok=step.ok)
         return step
 
-    def _settle(self, change: Change, at: str, error: Unreachable) -> Reply:
+    def _settle(self, change: Change, at: str, error: RemedyError) -> Reply:
         """A step in doubt: log in again and look. Raises the original error when nobody answers."""
         if change.seen is None:
             raise error
@@ -223,7 +247,7 @@ class Engine:
             raise error from None
         if answer == change.after:
             return Reply(0)
-        return Reply(255, err=f"the session broke and the step has no effect: {error.message}".encode())
+        return Reply(_NOT_YET, err=f"the session broke and the step has no effect so far: {error.message}".encode())
 
     def _back_out(self, plan: Plan, steps: list[Step]) -> Outcome:
         """An essential step was refused. Containment that is already there stays; anything else is undone."""
@@ -233,7 +257,8 @@ class Engine:
                 if change.undo:
                     steps.append(self._step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
         effects = sum(1 if s.name.isdecimal() else -1 for s in steps if s.ok and s.name != "arm")
-        if plan.guard and effects <= 0:
+        # A step that had no effect when it was looked for may have one yet: then the timer is what saves the day.
+        if plan.guard and effects <= 0 and not steps[-1].late:
             steps.append(self._step(plan, "disarm", _disarm(plan.guard)))
         return self._finish(plan, tuple(steps), (), status="failed")
 
@@ -257,7 +282,7 @@ class Engine:
                 elif not step.ok:
                     step = replace(step, said="the timer was gone before it was disarmed")
                 steps.append(step)
-            except Unreachable as error:
+            except (Unreachable, AnswerUnusable) as error:
                 doubtful = doubtful or isinstance(error, (ConnectionLost, TimedOut))
                 if self.clock.monotonic() >= deadline:
                     hint = f"use the card on the console; then `remedy resume {plan.run}` or `remedy undo {plan.run}`"
@@ -326,8 +351,6 @@ def difference(old: Plan, new: Plan) -> str:
     """In a few words, what has changed between two plans for the same action."""
     if old.facts != new.facts:
         return "its facts"
-    if old.expects != new.expects or old.unproven != new.unproven:
-        return "who can reach whom"
     if (old.changes, old.keep, old.guard) != (new.changes, new.keep, new.guard):
         return "what would be sent"
     return "the plan's options"

@@ -51,7 +51,8 @@ class Policy:
     for never), `vantage_for` which (patterns). `probe` are the host's ports to be probed, `canaries` outside addresses
     it is probed towards on `canary_ports`, `resolvers` the name servers it uses. `impact` says what its loss means.
     `protected` hosts are never isolated. `dns` is "closed" or "pinned" during isolation. `require_grade` is the least
-    layer that counts as contained: "", "host" or "network".
+    layer that counts as contained: "", "host" or "network". `unreachable_from` are the
+    sides ("peer", "outside") from which nobody could reach the host before either.
     """
 
     known_hosts: str = ""
@@ -68,6 +69,7 @@ class Policy:
     budget: Budget = field(default_factory=Budget)
     dns: str = "closed"
     require_grade: str = ""
+    unreachable_from: tuple[str, ...] = ()
 
 
 def read(values: Mapping[str, object], where: Mapping[str, str]) -> Policy:
@@ -202,6 +204,10 @@ def _budget(place: _Place, value: object) -> Budget:
     )
 
 
+def _sides(place: _Place, value: object) -> tuple[str, ...]:
+    return tuple(_choice("peer", "outside")(place, word) for word in _words(place, value))
+
+
 #: Every policy key and the function that reads its value; the reference documentation is checked against it.
 KEYS: Final[dict[str, Callable[[_Place, object], object]]] = {
     "remedy_known_hosts": _text,
@@ -218,4 +224,5 @@ KEYS: Final[dict[str, Callable[[_Place, object], object]]] = {
     "remedy_budget": _budget,
     "remedy_dns": _choice("closed", "pinned"),
     "remedy_require_grade": _choice("host", "network"),
+    "remedy_unreachable_from": _sides,
 }

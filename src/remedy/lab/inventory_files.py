@@ -16,7 +16,7 @@ from remedy.lab.topology import ZONES, Host, Topology
 __all__ = ["require_own_folder", "write_inventory"]
 
 _MARK = "# Written by `remedy lab up` to match the lab; overwritten by the next one.\n"
-_VANTAGE = {"attacker": "outside", "web02": "peer", "legacy01": "peer", "mon01": "management"}
+_VANTAGE = {"attacker": "outside", "web02": "peer", "legacy01": "peer", "backup01": "peer", "mon01": "management"}
 _PROTECTED = ("fw01", "mon01", "backup01", "offsite")
 _IMPACT = {
     "web01": "The public site's first server: visitors are left with web02 alone.",
@@ -54,7 +54,7 @@ def write_inventory(folder: Path, topology: Topology, credentials: Credentials) 
     for host in topology.hosts:
         for group in host.groups:
             groups.setdefault(group, {"hosts": {}})["hosts"][host.name] = {}
-        write(f"host_vars/{host.name}.yml", _host_vars(host))
+        write(f"host_vars/{host.name}.yml", _host_vars(host, topology))
     write("hosts.yml", {"all": {"children": {"lab": {"children": groups}}}})
     write("group_vars/lab.yml", _lab_vars(topology, credentials))
 
@@ -72,7 +72,7 @@ def _lab_vars(topology: Topology, credentials: Credentials) -> dict[str, Any]:
     }
 
 
-def _host_vars(host: Host) -> dict[str, Any]:
+def _host_vars(host: Host, topology: Topology) -> dict[str, Any]:
     zone = ZONES[host.zone]
     variables: dict[str, Any] = {
         "ansible_host": host.v4,
@@ -82,6 +82,11 @@ def _host_vars(host: Host) -> dict[str, Any]:
     }
     if host.name in _VANTAGE:
         variables["remedy_vantage"] = _VANTAGE[host.name]
+    if _VANTAGE.get(host.name) == "peer":
+        near = [other.name for other in topology.hosts if other.zone == host.zone and other is not host]
+        variables["remedy_vantage_for"] = near
+    if (host.zone == "dmz" and not {80, 443} & set(host.services.values())) or host.zone not in {"dmz", "outside"}:
+        variables["remedy_unreachable_from"] = ["outside"]  # the perimeter lets in the web alone
     if host.name in _IMPACT:
         variables["remedy_impact"] = _IMPACT[host.name]
     if host.name in _PROTECTED:

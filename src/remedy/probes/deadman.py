@@ -7,8 +7,19 @@ from remedy.core.errors import AnswerUnusable
 from remedy.core.values import Command, Probe, Reply
 from remedy.probes import text
 
-#: The brackets keep the question from finding itself in the process list.
-_STATE = 'grep -ls "remedy-[d]eadman-$1" /proc/[0-9]*/cmdline >/dev/null 2>&1 && echo armed || echo off'
+#: A shell function that sets `pids` to this user's timer processes of run $run. The brackets keep the question from
+#: finding itself in the process list; `-O` leaves out impostors of other users; what grep prints counts, not its
+#: status, which tells only that some process ended meanwhile.
+FIND = r"""
+find_timers() {
+  pids=
+  for f in $(grep -ls "remedy-[d]eadman-$run" /proc/[0-9]*/cmdline 2>/dev/null); do
+    [ -O "$f" ] || continue
+    p=${f#/proc/}; pids="$pids ${p%/cmdline}"
+  done
+}
+"""
+_STATE = FIND + 'run=$1; find_timers; [ -n "$pids" ] && echo armed || echo off'
 
 
 def state(run: str) -> Probe:

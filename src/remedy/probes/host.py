@@ -17,6 +17,8 @@ from remedy.probes import text
 
 _TOOLS = "nft iptables-restore ip6tables-restore iptables-save ip6tables-save ss conntrack setsid systemctl unshare"
 
+_SINGLE = frozenset({"uid", "boot", "kernel", "nft_version", "init", "free_kib", "ipsec", "namespaces"})
+
 _FACTS = r"""
 say() { printf '%s=%s\n' "$1" "$(printf %s "$2" | tr -d '\000-\037\177' | cut -c1-400)"; }
 say uid "$(id -u)"
@@ -28,7 +30,10 @@ say nft_version "$(PATH="$PATH:/usr/sbin:/sbin" nft --version 2>/dev/null)"
 for b in /sys/class/net/*/bridge; do [ -d "$b" ] && say bridge "$b"; done
 say free_kib "$(df -Pk /etc 2>/dev/null | awk 'NR==2{print ($4 > 1024) ? "enough" : "full"}')"
 ip -o addr show 2>/dev/null | awk '$3 ~ /^inet/ {
-  sub(/\/.*/, "", $4); print "address=" $2 " " $4 ($0 ~ / dynamic/ ? " dynamic" : "")}'
+  print "address=" $2 " " $4 ($0 ~ / dynamic/ ? " dynamic" : "")}'
+[ -n "$(ip xfrm state 2>/dev/null | head -1)" ] && say ipsec yes || say ipsec no
+n=$(readlink /proc/[0-9]*/ns/net 2>/dev/null | sort -u | wc -l)
+[ "$n" -gt 1 ] && say namespaces several || say namespaces one
 """.replace("TOOLS", _TOOLS)
 
 
@@ -37,9 +42,19 @@ def facts() -> Probe:
     return Probe(Command(("sh", "-c", _FACTS)), "host.facts")
 
 
+_PEER = r"""
+set -- $SSH_CONNECTION; printf '%s\n' "$*"
+[ -n "$1" ] || exit 0
+dev=$(ip -o route get "$1" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -1)
+kind=$(sed -n 's/^DEVTYPE=//p' "/sys/class/net/$dev/uevent" 2>/dev/null)
+[ -e "/sys/class/net/$dev/tun_flags" ] && kind=tun
+printf 'dev=%s type=%s kind=%s\n' "$dev" "$(cat "/sys/class/net/$dev/type" 2>/dev/null)" "$kind"
+"""
+
+
 def peer() -> Probe:
-    """Whom sshd is talking to: asked without elevation, because sudo drops the variable."""
-    return Probe(Command(("sh", "-c", 'printf "%s\\n" "$SSH_CONNECTION"'), root=False), "host.peer")
+    """Whom sshd is talking to and over which device: asked without elevation, because sudo drops the variable."""
+    return Probe(Command(("sh", "-c", 'PATH="$PATH:/usr/sbin:/sbin"' + _PEER), root=False), "host.peer")
 
 
 def clock() -> Probe:
@@ -64,7 +79,9 @@ def parse_facts(reply: Reply) -> Json:
         init=sysv
         bridge=/sys/class/net/docker0/bridge
         free_kib=enough
-        address=eth0 198.18.1.11
+        ipsec=no
+        namespaces=one
+        address=eth0 198.18.1.11/24
     """
     single: dict[str, Json] = {}
     tools: dict[str, Json] = {}
@@ -77,14 +94,16 @@ def parse_facts(reply: Reply) -> Json:
         elif key == "bridge":
             bridges.append(value.split("/")[4] if value.count("/") > 4 else value)  # noqa: PLR2004 -- /sys/class/net/NAME
         elif key == "address":
-            found.append(value)
-        elif key in {"uid", "boot", "kernel", "nft_version", "init", "free_kib"}:
+            found += _address(value)
+        elif key in _SINGLE:
             single[key] = value
     if single.get("uid") != "0":
         raise AnswerUnusable(
             f"not root on the target (uid {single.get('uid', 'unknown')!r})",
             hint="log in as root, or set ansible_become: true for the host",
         )
+    if missing := sorted(_SINGLE - set(single)):
+        raise AnswerUnusable(f"the host's facts lack {missing[0]!r}", hint="nothing was decided from them")
     version = re.search(r"v(\d+)\.(\d+)(?:\.(\d+))?", str(single.get("nft_version", "")))
     return {
         **single,
@@ -95,13 +114,31 @@ def parse_facts(reply: Reply) -> Json:
     }
 
 
-def parse_peer(reply: Reply) -> Json:
-    """Read `SSH_CONNECTION`: client address and port, server address and port.
+def _address(value: str) -> list[Json]:
+    """One address as {"dev", "address", "net", "dynamic"}; nothing when it is no address."""
+    words = value.split()
+    try:
+        made = ipaddress.ip_interface(words[1])
+    except (ValueError, IndexError):
+        return []
+    dynamic = words[-1] == "dynamic"
+    return [{"dev": words[0], "address": str(made.ip), "net": str(made.network), "dynamic": dynamic}]
 
-    Sample: ``198.18.3.1 51544 198.18.1.11 22``; an IPv6 link-local client may carry a zone (``fe80::1%eth0``).
-    An empty line means that the session is not SSH: null.
+
+def parse_peer(reply: Reply) -> Json:
+    """Read `SSH_CONNECTION` (client address and port, server address and port), and the device towards the client.
+
+    Sample::
+
+        198.18.3.1 51544 198.18.1.11 22
+        dev=eth0 type=1 kind=
+
+    An IPv6 link-local client may carry a zone (``fe80::1%eth0``). An empty line means that the session is not SSH:
+    null. `tunnel` names a device whose packets travel inside others (ARPHRD types of if_arp.h: 1 is Ethernet, 32
+    InfiniBand, 512 PPP, 772 loopback), which an isolation would cut off underneath the session.
     """
-    words = text(reply, "reading SSH_CONNECTION").strip().split()
+    lines = [*text(reply, "reading SSH_CONNECTION").splitlines(), "", ""]
+    words = lines[0].split()
     if not words:
         return None
     try:
@@ -112,7 +149,13 @@ def parse_peer(reply: Reply) -> Json:
         raise AnswerUnusable("SSH_CONNECTION on the target makes no sense", hint="nothing was changed") from error
     if not ok:
         raise AnswerUnusable("SSH_CONNECTION on the target makes no sense", hint="nothing was changed")
-    return {"client": client, "server": server, "port": port}
+    device = dict(word.partition("=")[::2] for word in lines[1].split())
+    carried = device.get("kind") in _CARRIED or device.get("type", "") not in {"", "1", "32", "512", "772"}
+    return {"client": client, "server": server, "port": port, "tunnel": device.get("dev", "") if carried else ""}
+
+
+#: DEVTYPE of devices whose packets travel inside others (Documentation/networking, uevent of each driver).
+_CARRIED = frozenset({"tun", "wireguard", "vxlan", "geneve", "gretap", "ip6gretap", "l2tpeth", "macsec"})
 
 
 def _plain(address: str) -> str:

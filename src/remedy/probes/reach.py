@@ -3,7 +3,8 @@
 One program tries all cells at once, so a vantage costs one round trip and the silent cells share one wait.
 TCP: SYN-ACK is "open", RST is "refused" (RFC 9293 §3.10.7). UDP: a datagram back is "open", ICMP port unreachable
 is "refused" (RFC 1122 §4.1.3.1): both are answers of the far end, so both mean *reached*. Nothing at all is
-"silent", an ICMP prohibition or no route is "prohibited". Every cell is tried several times before it is silent:
+"silent", an ICMP prohibition is "prohibited". A fault of the vantage's own (no socket, no port, no route) is "unable",
+which proves nothing. Every cell is tried several times before it is silent:
 one lost packet must not pass for containment.
 """
 
@@ -38,9 +39,10 @@ NAME = b"\x07example\x04test\x00"
 def query():
     return os.urandom(2) + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + NAME + b"\x00\x01\x00\x01"
 SAID = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "refused"}
-NO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM, errno.EACCES, errno.EADDRNOTAVAIL)
+NO = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM, errno.EACCES)
+LATER = (errno.ETIMEDOUT, errno.EAGAIN)
 def said(e):
-    return SAID.get(e, "prohibited" if e in NO else "silent")
+    return SAID.get(e, "prohibited" if e in NO else "silent" if e in LATER else "unable")
 sel = selectors.DefaultSelector()
 def start(i):
     proto, host, port = cells[i]
@@ -48,12 +50,12 @@ def start(i):
     try:
         s = socket.socket(fam, socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM)
     except OSError:
-        state[i] = "prohibited"
+        state[i] = "unable"
         return
     s.setblocking(False)
     e = s.connect_ex((host, int(port)))
     if e not in (0, errno.EINPROGRESS):
-        state[i] = said(e)
+        state[i] = "unable" if e == errno.ENETUNREACH else said(e)
         s.close()
         return
     if proto != "tcp":

@@ -12,18 +12,42 @@ from remedy.actions.containment.rules import HostRules
 from remedy.core.values import Command, Context, Guard, wanted
 from remedy.probes import deadman
 
+_END = r"""
+end_timers() { for p in $pids; do kill -TERM "-$p" 2>/dev/null || kill -TERM "$p" 2>/dev/null; done; }
+"""
+#: 1. End timers left from before, so that a resumed run has its full time again. 2. Start the new one: sleep, then feed
+#: the rules to the loader; under systemd in a scope of its own, because logind may kill what a session leaves behind
+#: (logind.conf(5): KillUserProcesses). 3. Say yes only when it is seen to tick.
 _ARM = (
-    "run=$1 secs=$2; shift 2; rules=$(cat; printf x); "
-    'grep -ls "remedy-[d]eadman-$run" /proc/[0-9]*/cmdline >/dev/null 2>&1 && exit 0; '
-    'setsid sh -c \'rules=$1 secs=$2; shift 2; sleep "$secs"; printf %s "${rules%x}" | "$@"\' '
-    '"remedy-deadman-$run" "$rules" "$secs" "$@" </dev/null >/dev/null 2>&1 & '
-    'sleep 0.05 2>/dev/null; kill -0 $! || { echo "the timer did not start" >&2; exit 1; }'
+    deadman.FIND
+    + _END
+    + r"""
+run=$1 secs=$2; shift 2
+rules=$(cat; printf x)
+find_timers; end_timers
+(
+  if [ -d /run/systemd/system ] && systemd-run --quiet --collect --scope true 2>/dev/null; then
+    own_scope='systemd-run --quiet --collect --scope'
+  fi
+  exec ${own_scope-} setsid sh -c 'rules=$1 secs=$2; shift 2; sleep "$secs"; printf %s "${rules%x}" | "$@"' \
+    "remedy-deadman-$run" "$rules" "$secs" "$@"
+) </dev/null >/dev/null 2>&1 &
+n=0
+while [ $n -lt 50 ]; do
+  find_timers; [ -z "$pids" ] || exit 0
+  n=$((n + 1)); sleep 0.02 2>/dev/null || sleep 1
+done
+echo 'the timer did not start' >&2; exit 1
+"""
 )
-#: The group is named without `--`: the kill of dash and of busybox does not know it.
 _DISARM = (
-    'found=1; for f in $(grep -ls "remedy-[d]eadman-$1" /proc/[0-9]*/cmdline 2>/dev/null); do '
-    'p=${f#/proc/}; p=${p%/cmdline}; kill -TERM "-$p" 2>/dev/null || kill -TERM "$p" 2>/dev/null && found=0; '
-    "done; [ $found = 0 ] || { echo 'no timer of this run is ticking' >&2; exit 3; }"
+    deadman.FIND
+    + _END
+    + r"""
+run=$1; find_timers
+[ -n "$pids" ] || { echo 'no timer of this run is ticking' >&2; exit 3; }
+end_timers; exit 0
+"""
 )
 
 

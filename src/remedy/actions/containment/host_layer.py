@@ -16,7 +16,7 @@ from remedy.actions.containment import iptables as by_iptables
 from remedy.actions.containment import nft as by_nft
 from remedy.actions.containment.paths import Paths, pin
 from remedy.actions.containment.rules import HostRules, stamp
-from remedy.core.canon import Json, canonical
+from remedy.core.canon import canonical
 from remedy.core.errors import HeldByOther, Refused, TargetUnfit
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Probe, Site, Target, wanted
@@ -49,6 +49,7 @@ class Found:
     """What the first round of questions found on the host."""
 
     facts: dict[str, Any]
+    client: str
     paths: Paths
     flows: list[list[Any]]
     listening: list[int]
@@ -64,8 +65,12 @@ class Found:
     @property
     def own(self) -> list[str]:
         """The host's own addresses, link-local and loopback ones left out."""
-        words = [str(line).split() for line in self.facts["addresses"]]
-        return [w[1] for w in words if w[0] != "lo" and not ipaddress.ip_address(w[1]).is_link_local]
+        return [a["address"] for a in self.links if not ipaddress.ip_address(a["address"]).is_link_local]
+
+    @property
+    def links(self) -> list[dict[str, Any]]:
+        """The host's addresses with device, prefix and whether they are leased; loopback's left out."""
+        return [a for a in self.facts["addresses"] if not ipaddress.ip_address(a["address"]).is_loopback]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +92,35 @@ def extend(plan: Plan, scene: Scene) -> Plan:
         return _already(plan, scene, found)
     _refuse_leftovers(target, found)
     rules, answers, asked = _ask_around(scene, found)
-    _refuse_self(target, found, answers)
-    certificate = matrix.certificate(target.name, found.paths, list(zip(asked, answers, strict=True)))
+    controller = _refuse_self(target, answers)
+    everywhere = (*_addresses(target, site, found), *found.own)
+    pairs = list(zip(asked, answers, strict=True))
+    certificate = matrix.certificate(target.name, found.paths, everywhere, pairs, site.unreachable_from)
     init = found.facts["init"]
     keep = (boot.hook(target.name, rules, init),) if boot.paths(rules.boot_path, init) else ()
-    unproven = [*certificate.unproven]
+    unproven = [*certificate.unproven, *_unknown_client(target, site, found, controller)]
     if not keep:
         unproven.append(f"{target.name} has neither systemd nor SysV init: the rules will not come back after a reboot")
-    if rules.tool == "iptables" and found.facts["bridges"]:
-        unproven.append(f"traffic bridged by {', '.join(found.facts['bridges'])} is not seen by iptables")
+    if found.facts["bridges"] and f"table {by_nft.BRIDGE} " not in rules.after:
+        unproven.append(f"traffic bridged by {', '.join(found.facts['bridges'])} is not seen by {rules.tool}")
     load = Change(
         why=f"cut {target.name} off with {rules.tool}, in one transaction",
         at=target.name,
         do=rules.apply,
+        again=rules.again,
         undo=rules.remove,
         seen=rules.seen,
         before=wanted(rules.before),
         after=wanted(rules.after),
     )
-    cut = flows.cut(target.name, found.paths)
+    cut = flows.cut(target.name, found.paths, found.own)
     expects = [
         Expect("the rules are in place, read over a new login", target.name, rules.seen, load.after, fresh=True),
         Expect("no live session with anybody but management", target.name, cast("Probe", cut.seen), cut.after),
         *(Expect("the rules come back after a reboot", target.name, cast("Probe", k.seen), k.after) for k in keep),
         *certificate.expects,
     ]
-    hooks = boot.card(rules.boot_path, init)
+    hooks = (f"pkill -f remedy-deadman-{context.run}", *boot.card(rules.boot_path, init))
     stays = f"stays open: TCP {found.paths.port} for {', '.join(found.paths.management)}"
     kept_facts = {k: found.facts[k] for k in ("boot", "init", "kernel", "nft_version", "tools", "bridges")}
     return replace(
@@ -123,7 +131,7 @@ def extend(plan: Plan, scene: Scene) -> Plan:
         guard=deadman.guard(target.name, rules, context, seconds=options.confirm_seconds, reopen=options.reopen),
         impact=(*plan.impact, *_impact(target, site, found)),
         unproven=(*plan.unproven, *unproven),
-        notes=(*plan.notes, *rules.notes, stays),
+        notes=(*plan.notes, *rules.notes, *_namespaces(found), stays),
         card=(*plan.card, f"# on the console of {target.name}, as root:", *hooks, *rules.card),
         facts=canonical({**kept_facts, "management": [*found.paths.management], "port": found.paths.port}).decode(),
     )
@@ -142,22 +150,42 @@ def look(options: Options, target: Target, site: Site, reader: Reader) -> Found:
     facts, peer, socks, tables, chains, states = cast("tuple[Any, ...]", reader.ask(probes, at=target.name))
     if peer is None:
         raise TargetUnfit(f"{target.name} is not reached over SSH: its management path is unknown", hint="use SSH")
-    leased = any(str(a).endswith(" dynamic") and str(a).split()[1] == peer["server"] for a in facts["addresses"])
+    if peer["tunnel"] or facts["ipsec"] == "yes":
+        raise TargetUnfit(
+            f"management of {target.name} comes through a tunnel that this would cut ({peer['tunnel'] or 'IPsec'})",
+            hint="the timer could not restore it either: cut the host off at its switch port, or reach it another way",
+        )
+    nets = sorted({a["net"] for a in facts["addresses"] if _is_link(a["net"])})
+    leases = [a["net"] for a in facts["addresses"] if a["dynamic"] and a["address"] == peer["server"]]
     paths = Paths(
         management=pin(site.management, peer["client"], site.canaries),
         port=peer["port"],
         dns=site.resolvers if options.pin_dns else (),
-        dhcp=leased,
+        onlink=tuple(nets),
+        leased=leases[0] if leases else "",
     )
     return Found(
-        facts, paths, socks["flows"], socks["listening"], tables, chains, dict(zip(LEFT_BEHIND, states, strict=True))
+        facts,
+        peer["client"],
+        paths,
+        socks["flows"],
+        socks["listening"],
+        tables,
+        chains,
+        dict(zip(LEFT_BEHIND, states, strict=True)),
     )
+
+
+def _is_link(net: str) -> bool:
+    """Whether a prefix can be believed to be a link's: an intruder's "::/0" is not."""
+    made = ipaddress.ip_network(net)
+    return made.prefixlen >= (48 if made.version == 6 else 8) and not (made.is_loopback or made.is_link_local)  # noqa: PLR2004 -- see above
 
 
 def _ask_around(scene: Scene, found: Found) -> tuple[HostRules, list[object], tuple[matrix.Question, ...]]:
     """The second round trip, to every vantage at once: positive controls, and the rehearsal on the host."""
     options, target, site, context = scene.options, scene.target, scene.site, scene.context
-    addresses = site.addresses or tuple(found.own)
+    addresses = _addresses(target, site, found)
     asked = matrix.questions(target.name, site, addresses, [found.paths.port, *found.listening])
     refusals: list[str] = []
     for tool, bridge in _tools(found):
@@ -181,6 +209,18 @@ def _ask_around(scene: Scene, found: Found) -> tuple[HostRules, list[object], tu
         f"{target.name} has no packet filter that can isolate it: {'; '.join(refusals) or 'neither nft nor iptables'}",
         hint="install nftables, or cut the host off at its switch port",
     )
+
+
+def _addresses(target: Target, site: Site, found: Found) -> tuple[str, ...]:
+    """Where the target is probed: what the inventory says, and the address that is dialled.
+
+    Only without an inventory entry is the host itself believed, and not far: it could send the probes astray.
+    """
+    listed = site.addresses or tuple(found.own[:4])
+    try:
+        return tuple(dict.fromkeys((*listed, str(ipaddress.ip_address(target.address)))))
+    except ValueError:
+        return listed
 
 
 def _tools(found: Found) -> list[tuple[str, bool]]:
@@ -266,16 +306,47 @@ def _refuse_leftovers(target: Target, found: Found) -> None:
         )
 
 
-def _refuse_self(target: Target, found: Found, answers: Sequence[object]) -> None:
-    """Never isolate the machine that remedy runs on. The controller's question is always the first."""
+def _refuse_self(target: Target, answers: Sequence[object]) -> list[str]:
+    """Never isolate the machine that remedy runs on; returns its addresses. Its question is always the first.
+
+    Only the address that is dialled counts: bridges of containers have the same address on every host.
+    """
     first = answers[0]
-    own = cast("tuple[Json, list[str]]", first)[1] if isinstance(first, tuple) else []
-    shared = sorted(set(own) & {*found.own, target.address})
-    if shared or _is_loopback(target.address):
+    if not isinstance(first, tuple):
+        raise Refused(f"the controller cannot name its own addresses: {first}", hint="install iproute2 here")
+    own = cast("list[str]", first[1])
+    if target.address in own or _is_loopback(target.address):
         raise Refused(
-            f"{target.name} is this very machine ({', '.join(shared) or target.address}): remedy would cut itself off",
+            f"{target.name} is this very machine ({target.address}): remedy would cut itself off",
             hint="run remedy from another host",
         )
+    return own
+
+
+def _unknown_client(target: Target, site: Site, found: Found, controller: Sequence[str]) -> list[str]:
+    """The management path is what the target says it is: an address nobody else knows may be the intruder's own."""
+    out = []
+    known = [*site.management, *controller, *(hop.address for hop in target.jump)]
+    client = ipaddress.ip_address(found.client)
+    nets = [ipaddress.ip_network(text, strict=False) for text in known if _is_address(text)]
+    if not any(client.version == net.version and client in net for net in nets):
+        out.append(
+            f"{target.name} says that it sees us as {client}, which nobody else knows: address translation, or a lie; "
+            "name the address in remedy_management"
+        )
+    if found.paths.port != target.port:
+        out.append(
+            f"{target.name} says that sshd's port is {found.paths.port}, not {target.port}: both cannot be right"
+        )
+    return out
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(address: str) -> bool:
@@ -283,6 +354,12 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
+
+
+def _namespaces(found: Found) -> tuple[str, ...]:
+    if found.facts["namespaces"] == "one":
+        return ()
+    return ("other network namespaces are on the host: one with a NIC of its own (macvlan, SR-IOV) is not covered",)
 
 
 def _impact(target: Target, site: Site, found: Found) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The containment certificate: who was asked, what was seen before, what must be seen after.
 
 A cell is planned only where the far end answered *before* the change (its positive control): silence afterwards then
-means containment and not a port that never was open. Every combination of vantage, family and protocol without a
-single control is named as unproven; so is every kind of vantage that the inventory does not have. Where there is
+means containment and not a port that never was open. Every combination of side, family and protocol without a single
+control is named as unproven, whether nothing answered or the inventory has nobody to ask. Where there is
 somebody else to see, a vantage has to see it still: one that has lost its own way proves nothing by its silence.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remedy.actions.containment.paths import Paths
 from remedy.core.values import REACHED, Cell, Expect, Probe, Site, Vantage, wanted
@@ -94,36 +94,33 @@ class Matrix:
 def certificate(
     target: str,
     paths: Paths,
+    addresses: Sequence[str],
     answers: Sequence[tuple[Question, object]],
+    unreachable_from: Sequence[str] = (),
 ) -> Matrix:
     """Turn the answers seen before the change into expectations for after it.
 
-    `answers` pairs each question with (states, own addresses), or with the error of a vantage that could not answer.
+    `addresses` are all the target's, also those that were not asked about. `answers` pairs each question with
+    (states, own addresses), or with the error of a vantage that could not answer.
     """
     expects: list[Expect] = []
     unproven: list[str] = []
+    proven: list[Cell] = []
     for question, answer in answers:
-        name = question.vantage.name
         if not isinstance(answer, tuple):
-            unproven.append(f"{name} ({question.vantage.role}) could not be asked: {answer}")
+            unproven.append(f"{question.vantage.name} ({question.vantage.role}) could not be asked: {answer}")
             continue
         states, own = answer
         kept = [
-            Cell(c.vantage, c.role, c.direction, c.family, c.protocol, c.address, c.port, state)
-            for c, state in zip(question.cells, states, strict=False)
-            if state in REACHED and (c.direction != "out" or c.protocol == "TCP" or state == "open")
+            replace(cell, control=state)
+            for cell, state in zip(question.cells, states, strict=False)
+            if state in REACHED and (cell.direction != "out" or cell.protocol == "TCP" or state == "open")
         ]
         kept = _one_witness_a_family(kept)
-        unproven += _gaps(question, kept, own)
+        proven += kept
         if any(cell.direction != "witness" for cell in kept):
             expects.append(_expect(target, question, tuple(kept), own, paths))
-    roles = {question.vantage.role for question, _ in answers if question.vantage.name != "controller"}
-    for role, meaning in (("peer", "on the target's own segment"), ("outside", "beyond the perimeter")):
-        if role not in roles:
-            unproven.append(f"no vantage {meaning}: give a host remedy_vantage: {role}")
-    if not any(question.cells[0].direction == "out" for question, _ in answers if question.cells):
-        unproven.append("nothing to reach from the target outwards: set remedy_canaries and remedy_canary_ports")
-    return Matrix(tuple(expects), tuple(unproven))
+    return Matrix(tuple(expects), (*unproven, *_gaps(target, addresses, proven, unreachable_from)))
 
 
 def _one_witness_a_family(cells: Sequence[Cell]) -> list[Cell]:
@@ -131,15 +128,26 @@ def _one_witness_a_family(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell.direction != "witness" or first[cell.family] is cell]
 
 
-def _gaps(question: Question, kept: Sequence[Cell], own: Sequence[str]) -> list[str]:
-    families = {family(a) for a in own if not ipaddress.ip_address(a).is_link_local}
+def _gaps(target: str, addresses: Sequence[str], proven: Sequence[Cell], never: Sequence[str]) -> list[str]:
+    """What a full certificate would have and this one has not: per family of the target, per side, per protocol."""
     out = []
-    for key in dict.fromkeys((c.direction, c.family, c.protocol) for c in question.cells):
-        if key[0] in {"loopback", "witness"} or key[1] not in families:
-            continue
-        if not any((c.direction, c.family, c.protocol) == key for c in kept):
-            way = "to the target" if key[0] == "in" else "outwards"
-            out.append(f"{question.vantage.name} {way} over {key[2]}/{key[1]}: nothing answered before")
+    places = {"peer": "on its own segment", "outside": "beyond the perimeter"}
+    for name in sorted({family(a) for a in addresses if not ipaddress.ip_address(a).is_link_local}):
+        for role, place in places.items():
+            if role in never:
+                continue
+            for protocol in ("TCP", "UDP"):
+                if not any((c.direction, c.role, c.family, c.protocol) == ("in", role, name, protocol) for c in proven):
+                    how = f"a vantage {place} (remedy_vantage: {role})"
+                    out.append(
+                        f"{protocol}/{name} to {target} from {place}: nothing answered before, or {how} is missing"
+                    )
+        for protocol in ("TCP", "UDP"):
+            if not any((c.direction, c.family, c.protocol) == ("out", name, protocol) for c in proven):
+                how = "set remedy_canaries and remedy_canary_ports"
+                out.append(f"{protocol}/{name} from {target} outwards: nothing answered before; {how}")
+    if not any(c.direction == "out" and c.protocol == "DNS" for c in proven):
+        out.append(f"DNS from {target}: no resolver answered before; set remedy_resolvers")
     return out
 
 

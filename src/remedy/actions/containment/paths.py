@@ -18,16 +18,29 @@ WIDEST = {4: 16, 6: 40}
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The exceptions of one isolation. `management` and `dns` are addresses or prefixes; `port` is sshd's TCP port."""
+    """The exceptions of one isolation. `management` and `dns` are addresses or prefixes; `port` is sshd's TCP port.
+
+    `onlink` are the prefixes of the host's own links, `leased` the one its management address is leased on ("" when
+    it is not): what keeps management alive below TCP reaches no further than these.
+    """
 
     management: tuple[str, ...]
     port: int
     dns: tuple[str, ...] = ()
-    dhcp: bool = False
+    onlink: tuple[str, ...] = ()
+    leased: str = ""
 
     def of(self, version: int) -> tuple[str, ...]:
         """The management addresses of one IP version, hosts without a prefix length."""
         return _of(self.management, version)
+
+    def onlink_of(self, version: int) -> tuple[str, ...]:
+        """The prefixes of the host's own links of one IP version."""
+        return _of(self.onlink, version)
+
+    def leased_of(self, version: int) -> str:
+        """The prefix of the leased management address, "" when it is of the other IP version or not leased."""
+        return self.leased if self.leased and ipaddress.ip_network(self.leased).version == version else ""
 
     def dns_of(self, version: int) -> tuple[str, ...]:
         """The pinned resolvers of one IP version."""

@@ -15,7 +15,8 @@ from remedy.core.values import Command, Context, Probe
 class HostRules:
     """The isolation of one host, ready to be planned.
 
-    `apply` loads it at once or not at all and fails when it is already there; `remove` takes exactly it away.
+    `apply` loads it at once or not at all and fails when it is already there; `again` replaces whatever is left of it;
+    `remove` takes exactly it away.
     `seen` shows what is loaded: `before` now, `after` once applied, `fallen` once the timer has fired.
     `fallback` is what the timer runs. `boot` is the text that `loader` feeds itself from `boot_path` at boot;
     it replaces whatever is there. `card` are the commands that remove the rules by hand.
@@ -23,6 +24,7 @@ class HostRules:
 
     tool: str
     apply: Command
+    again: Command
     remove: Command
     seen: Probe
     before: str

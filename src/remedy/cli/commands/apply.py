@@ -84,6 +84,7 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:  # noqa: AN
         cut_off = {*limits.isolated(around.record), *(plan.target for plan in plans)}
         jobs = []
         for plan in plans:
+            replay.refuse_stranger(around.record, plan)
             replay.refuse_second_time(around.record, plan.run)
             context = Context(plan.run, plan.incident, plan.anchor)
             action = build(plan.action, plan.params)

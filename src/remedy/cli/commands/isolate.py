@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from remedy.cli.act import Acting, screen_of
 from remedy.cli.options import acting, common
 from remedy.cli.world import complete_host, world
 
@@ -63,6 +62,7 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
         names = around.inventory.select(hosts)
         around.sessions.warm(names)  # the first packet leaves while the rest is imported
         from remedy.actions.isolate import Isolate  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.cli.act import Acting, screen_of  # noqa: PLC0415 -- as above: a third of the way to that packet
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.run import Job  # noqa: PLC0415
 

@@ -12,7 +12,7 @@ from remedy.cli.act import screen_of, stopping
 from remedy.cli.options import common, reading
 from remedy.cli.world import world
 from remedy.core.canon import Json
-from remedy.core.errors import UsageError
+from remedy.core.errors import RemedyError, UsageError
 
 _UNVERIFIED = 22
 
@@ -39,7 +39,7 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
     --put-back is given.
     """
     with world(common(ctx, given)) as around:
-        from remedy.engine import inspect, limits, replay  # noqa: PLC0415 -- lazily
+        from remedy.engine import fleet, inspect, limits, replay  # noqa: PLC0415 -- lazily
         from remedy.record import incidents  # noqa: PLC0415
 
         screen = screen_of(around.options, around)
@@ -60,7 +60,11 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
                     if not drift.holds:
                         inspect.alarm(engine, drift)
                         if put_back and drift.gone:
-                            screen.outcome(inspect.put_back(engine, drift))
+                            restored = fleet.each([drift], lambda one: inspect.put_back(engine, one))[0]
+                            if isinstance(restored, RemedyError):
+                                screen.error(drift.plan.target, restored)
+                            else:
+                                screen.outcome(restored)
                 code = 0 if all(drift.holds for drift in drifts) else _UNVERIFIED
                 if around.options.json or around.options.jsonl:
                     document.emit(document.whole("watch", name, code, documents), around.redact)
