@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ from remedy.core.errors import RemedyError
 def main() -> int:
     """Run the chosen cases; 1 when one could not be measured."""
     given = _arguments()
+    # Ended from outside, the lab still has to come down: unwind as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if given.tables:
         found = json.loads(given.out.read_text(encoding="utf-8"))
         print("\n".join(tables.table(name, case) for name, case in found["cases"].items()))

@@ -36,6 +36,7 @@ all:
           remedy_probe: {tcp: [22, 80], udp: [4444]}
           remedy_canaries: [198.18.0.66, "2001:db8::66"]
           remedy_canary_ports: {tcp: [4444], udp: [4444]}
+          remedy_resolvers: [198.18.0.66]
           remedy_impact: "the public \\e]0;owned\\a site"
         gone01:
           ansible_host: 198.18.3.99

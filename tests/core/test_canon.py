@@ -177,17 +177,22 @@ def test_different_plans_have_different_hashes(one: Plan, other: Plan) -> None:
     assert (one.hash == other.hash) == (one == other)
 
 
-@given(PLANS, st.lists(TEXT, max_size=2))
-def test_effect_leaves_out_only_impact_and_notes(plan: Plan, lines: list[str]) -> None:
-    """What is merely said about a plan does not make it stale, and everything that is sent or proven does."""
-    assert replace(plan, impact=tuple(lines), notes=tuple(lines)).effect == plan.effect
+@given(PLANS, st.lists(TEXT, max_size=2), st.lists(EXPECTS, max_size=2))
+def test_effect_is_what_is_sent(plan: Plan, lines: list[str], expects: list[Expect]) -> None:
+    """What is said about a plan, and its proof, do not make it stale; everything that is sent, or read for it, does."""
+    said = tuple(lines)
+    other = replace(plan, impact=said, notes=said, unproven=said, expects=tuple(expects))
+    assert other.effect == plan.effect
     for name in ("facts", "params", "target", "anchor"):
         assert replace(plan, **{name: getattr(plan, name) + "x"}).effect != plan.effect
+    step = Change("one more", "web01", Command(("true",)))
+    for more in ({"changes": (*plan.changes, step)}, {"keep": (*plan.keep, step)}, {"card": (*plan.card, "reboot")}):
+        assert replace(plan, **more).effect != plan.effect  # type: ignore[arg-type]
 
 
 def test_hash_is_stable() -> None:
     """The hash of a known plan is the same in every run and on every machine."""
     plan = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", changes=(Change("why", "web01", Command(("true",))),))
-    assert plan.hash == "d3008c56b0f8356997b53e0d347ca98b10f9a47317e2826bd0d7bde67928d876"
+    assert plan.hash == "69b7c75582ed6e94851cc1bfe8664199e719419da7e88e6af4aa28a7505a3424"
     assert not plan.is_noop
     assert Plan("isolate", "web01", "R1", "INC-1", "0", "{}").is_noop

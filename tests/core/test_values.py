@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from remedy.core import errors
 from remedy.core.canon import Json
-from remedy.core.values import BLOCKED, REACHED, Cell, Command, Expect, Probe, Secret, wanted
+from remedy.core.values import BLOCKED, REACHED, Cell, Command, Context, Expect, Probe, Secret, wanted
 
 CELL = Cell("web02", "peer", "in", "IPv4", "TCP", "198.18.1.11", 80, "open")
 STATES = [*sorted(REACHED | BLOCKED), "unable", "", "OPEN"]
@@ -53,6 +53,18 @@ def test_plain_expectations_compare_exactly(value: Json) -> None:
     assert made.holds(value)
     assert not made.holds([value])
     assert Expect("why", "web01", made.probe, wanted(1)).holds(value) == (value == 1 and value is not True)
+
+
+@pytest.mark.parametrize("evil", ['x" accept; comment "', "a b", "R1\n", "R1;reboot", "../x", "\u0661", "x" * 65, "a=b"])
+def test_words_of_a_context_cannot_be_part_of_a_rule(evil: str) -> None:
+    """Run, incident and anchor, which are written into rules, are letters, digits and hyphens, or refused."""
+    good = ("R7f3a9c01", "INC-20261120-1", "0123456789abcdef")
+    assert Context(*good).run == good[0]
+    assert Context("R1", "dry-run", "").anchor == ""
+    for place in range(3):
+        words = [evil if n == place else word for n, word in enumerate(good)]
+        with pytest.raises(ValueError, match="cannot stand in a comment"):
+            Context(*words)
 
 
 def test_secrets_do_not_show() -> None:

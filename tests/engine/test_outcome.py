@@ -108,10 +108,13 @@ def test_each_works_in_parallel() -> None:
     assert len(fleet.each(range(4), lambda _: barrier.wait())) == 4
 
 
-def test_each_does_not_hide_defects() -> None:
-    """An error that is no refusal of ours is not taken for a host's result."""
-    with pytest.raises(ZeroDivisionError):
-        fleet.each([1, 0], lambda n: 1 // n)
+@pytest.mark.parametrize("hosts", [[0], [1, 0, 2]])
+def test_a_defect_met_on_one_host_is_that_hosts_alone(hosts: list[int]) -> None:
+    """A surprise while working on one host is named, is exit 1 for that host, and the others get their results."""
+    results = fleet.each(hosts, lambda n: 10 // n)
+    assert [r for r in results if not isinstance(r, RemedyError)] == [10 // n for n in hosts if n]
+    [error] = [r for r in results if isinstance(r, RemedyError)]
+    assert (error.exit_code, "ZeroDivisionError" in error.message) == (1, True)
 
 
 def test_one_look_finds_what_is_gone() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
-from tests.worlds.toy import FALLEN, SECONDS, Contain, Desk
+from tests.worlds.memory import Journal
+from tests.worlds.toy import FALLEN, SECONDS, Contain, Desk, get
 
+from remedy.actions.undo import Undo
+from remedy.core.canon import Json
 from remedy.core.errors import (
     AnswerUnusable,
     ApprovalNeeded,
@@ -15,13 +21,16 @@ from remedy.core.errors import (
     ConnectionLost,
     HeldByOther,
     Interrupted,
+    Partial,
+    RecordUnavailable,
     StalePlan,
     Unreachable,
     UsageError,
 )
-from remedy.core.values import Command, Plan
+from remedy.core.ports import Reader
+from remedy.core.values import Command, Context, Entry, Expect, Plan, Site, Target, wanted
 from remedy.engine import replay
-from remedy.engine.run import APPROVAL_SECONDS, Engine, Event
+from remedy.engine.run import APPROVAL_SECONDS, Engine, Event, Job
 
 ISOLATED = {"rules": "isolated", "boot": "hook", "flows": "cut", "timer": "off"}
 UNTOUCHED = {"rules": "", "boot": "", "flows": "live", "timer": "off"}
@@ -125,6 +134,61 @@ def test_stale_plan(desk: Desk) -> None:
     assert not desk.pages.leases
 
 
+def test_flapping_port_does_not_make_a_plan_stale(desk: Desk) -> None:
+    """What is sent is what was approved; the proof is the one that could be had just before sending, and is recorded.
+
+    Else whoever opens and closes a port on the host could keep it from being isolated.
+    """
+    engine, old = desk.engine(), desk.job(Contain())
+    plan = old.plan(engine.session)
+    desk.toy.places["witness"] = "steady"
+    new = Job(Proving(), old.target, old.site, old.context)
+    assert engine.apply(new, plan, engine.approve(plan, "ops")).status == "unverified"
+    recorded = replay.read(desk.journal(), "R1").plan
+    assert recorded == new.plan(Desk().toy)
+    assert (recorded.changes, recorded.keep, recorded.guard) == (plan.changes, plan.keep, plan.guard)
+    assert recorded.hash != plan.hash
+    approvals = [json.loads(e.body) for e in desk.pages.entries if e.kind == "approval"]
+    assert [body["plan"] for body in approvals] == [plan.hash], "the record says which plan was approved"
+
+
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """Contains as `Contain` does; proves one thing more and says that another cannot be."""
+
+    name: ClassVar[str] = "isolate"
+
+    def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:
+        """As `Contain`."""
+        made = Contain().plan(target, site, context, reader)
+        more = Expect("the witness agrees", target.name, get("witness"), wanted("steady"))
+        return replace(made, expects=(*made.expects, more), unproven=("UDP: nothing answered",))
+
+
+class Full(Journal):
+    """A record whose disk is full as soon as the rules are loaded."""
+
+    def append(self, kind: str, body: Mapping[str, Json], *, incident: str, run: str = "", key: str = "") -> Entry:
+        """As the port."""
+        if kind == "intent" and body["step"] == "2":
+            raise RecordUnavailable("the disk is full", hint="make room")
+        return super().append(kind, body, incident=incident, run=run, key=key)
+
+
+def test_refused_in_the_middle_is_partial(desk: Desk) -> None:
+    """A refusal after the plan was recorded does not pass for "nothing was changed": 20, with the way on."""
+    engine = desk.engine()
+    engine.journal = Full(desk.pages, desk.lives[-1])
+    with pytest.raises(Partial, match="in the middle: the disk is full") as caught:
+        desk.apply(Contain(), engine=engine)
+    assert (caught.value.exit_code, caught.value.where) == (20, "web01")
+    assert "remedy resume R1" in caught.value.hint
+    assert "remedy undo R1" in caught.value.hint
+    [run] = replay.unfinished(desk.journal())
+    assert replay.resume(desk.engine(), run).status == "verified"
+    assert desk.toy.snapshot() == ISOLATED
+
+
 def test_held_by_another_run(desk: Desk) -> None:
     """The second operator on a host is told who holds it, and changes nothing."""
     engine, job = desk.engine(), desk.job(Contain())
@@ -183,7 +247,8 @@ def test_step_in_doubt_is_settled_by_asking(desk: Desk, step: int, fate: str) ->
     essential_lost = fate == "before" and step < 2
     if essential_lost:
         assert outcome.status == "failed"
-        assert desk.toy.snapshot() == UNTOUCHED
+        assert outcome.steps[-1].late, "it may take effect yet"
+        assert desk.toy.snapshot() == {**UNTOUCHED, "timer": "armed" if step else "off"}
     elif fate == "after" or step == 3:
         assert outcome.status == "verified"
         assert desk.toy.snapshot() == ISOLATED
@@ -191,6 +256,23 @@ def test_step_in_doubt_is_settled_by_asking(desk: Desk, step: int, fate: str) ->
         assert outcome.status == "unverified"
         assert "the session broke and the step has no effect" in " ".join(outcome.doubts)
     assert desk.journal().kinds("R1")[-1] == "outcome"
+
+
+@pytest.mark.parametrize("on_failure", ["keep", "undo"])
+def test_late_step_finds_the_timer_armed(desk: Desk, on_failure: str) -> None:
+    """A step that takes effect after it was looked for in vain is met by the timer, and undo takes both back."""
+    plan = desk.job(Contain(on_failure=on_failure)).plan(desk.toy)
+    hook = replace(plan.keep[0], essential=True)
+    plan = replace(plan, changes=(hook, plan.changes[0]), keep=())
+    desk.toy.fates = deque(["", "", "before"])
+    outcome = desk.engine().carry_out(plan)
+    assert (outcome.status, outcome.exit_code) == ("failed", 20)
+    assert ("disarm",) not in desk.toy.sent
+    desk.toy.places["rules"] = "isolated"
+    desk.toy.clock.sleep(SECONDS)
+    assert desk.toy.snapshot()["rules"] == FALLEN, "management is back"
+    assert desk.apply(Undo(plan), "U1").exit_code == 0
+    assert {**desk.toy.snapshot(), "flows": ""} == {**UNTOUCHED, "flows": ""}
 
 
 def test_doubt_that_cannot_be_settled_leaves_the_run_open(desk: Desk) -> None:
@@ -324,8 +406,6 @@ def test_stop_in_the_middle(moment: int) -> None:
 
 def undo(desk: Desk, run: str = "R1") -> None:
     """Take the run back."""
-    from remedy.actions.undo import Undo  # noqa: PLC0415 -- beside its only use
-
     outcome = desk.apply(Undo(replay.read(desk.journal(), run).plan), f"U-{run}")
     assert outcome.exit_code == 0, outcome.doubts
 

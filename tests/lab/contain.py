@@ -5,8 +5,10 @@ Decides how a state is read from a host's console and compared. Leaves to others
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from typing import Any
 import yaml
 
 from remedy.lab import Lab
+from remedy.lab.topology import ZONES
 
 #: Everything of a host's disk that an action could have touched: kinds, modes and owners, then contents.
 _TREE = r"""
@@ -49,6 +52,14 @@ s = socket.create_connection((sys.argv[1], 80), 2)
 s.settimeout(10)
 s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
 print(b"".join(iter(lambda: s.recv(65536), b"")).decode())
+"""
+
+_ECHO = """
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 4444))
+while True:
+    s.sendto(*s.recvfrom(2048))
 """
 
 
@@ -133,11 +144,12 @@ class Remedy:
         return Said(process.returncode, out, err)
 
     def entries(self, *kinds: str) -> list[dict[str, Any]]:
-        """The record's entries of these kinds, oldest first, through the public listing."""
-        found: list[dict[str, Any]] = []
-        for incident in json.loads(self("incident", "list", "--json").out)["incidents"]:
-            found += json.loads(self("incident", "show", incident["id"], "--json").out)["entries"]
-        return [entry for entry in found if not kinds or entry["kind"] in kinds]
+        """The record's entries of these kinds, oldest first, read from the file itself."""
+        names = ("time", "kind", "incident", "run", "body")
+        with contextlib.closing(sqlite3.connect(f"file:{self.record}?mode=ro", uri=True)) as db:
+            rows = db.execute(f"SELECT {', '.join(names)} FROM entry ORDER BY seq").fetchall()  # noqa: S608 -- a constant
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        return [entry | {"body": json.loads(entry["body"])} for entry in found if not kinds or entry["kind"] in kinds]
 
     def run_id(self) -> str:
         """The newest run that has a plan."""
@@ -233,9 +245,12 @@ def common_vars(lab: Lab) -> dict[str, Any]:
 def plain_inventory(lab: Lab, folder: Path, targets: Sequence[str], **more: Any) -> Path:  # noqa: ANN401 -- any variable
     """An inventory of plain hosts of the scale zone, with one peer, one "outside" and one canary among themselves.
 
-    Enough for a certificate that can be complete, at three vantage points.
+    Enough for a certificate that can be complete, at three vantage points. The canary answers over UDP, too.
     """
     status = lab.status()["hosts"]
+    Console(lab, "host030").sh(
+        "ss -Huln 'sport = 4444' | grep -q . || setsid python3 -c \"$1\" </dev/null >/dev/null 2>&1 &", _ECHO
+    )
 
     def host(name: str, **variables: Any) -> dict[str, Any]:  # noqa: ANN401 -- inventory variables
         both = {"ansible_host": status[name]["v4"], "remedy_addresses": [status[name]["v4"], status[name]["v6"]]}
@@ -250,7 +265,8 @@ def plain_inventory(lab: Lab, folder: Path, targets: Sequence[str], **more: Any)
     }
     common = common_vars(lab) | {
         "remedy_canaries": [canary["v4"], canary["v6"]],
-        "remedy_canary_ports": {"tcp": [22]},
+        "remedy_canary_ports": {"tcp": [22], "udp": [4444]},
+        "remedy_resolvers": [ZONES["scale"].gateway4, ZONES["scale"].gateway6],
     }
     return inventory(folder, hosts, common | more)
 

@@ -153,7 +153,7 @@ def crowded(lab: Lab, remedy: Remedy) -> Iterator[Crowded]:
 
 
 def test_containers_are_cut_off_and_foreign_rules_stay(crowded: Crowded, lab: Lab, remedy: Remedy) -> None:
-    """Published ports, outgoing and bridged container traffic end; every other table is the same in all three states."""
+    """Published ports, outgoing and bridged container traffic end; every other table is the same throughout."""
     host, peer, before = crowded.host, Console(lab, "web02"), crowded.others()
     assert eventually(lambda: peer.connects(ADDRESS, 8080), 5)
     assert crowded.container_reaches(2, _ATTACKER, 4444)

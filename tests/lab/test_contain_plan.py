@@ -94,8 +94,8 @@ def test_apply_sends_exactly_the_saved_bytes_and_only_once(remedy: Remedy, host:
     assert host.state().rules == rules
 
 
-def _reboot(lab: Lab, host: Console) -> None:
-    lab.fault("power-cycle", host.name)
+def _bridge(lab: Lab, host: Console) -> None:  # noqa: ARG001 -- one form for all
+    host.sh("ip link add br9 type bridge")
 
 
 def _tool_gone(lab: Lab, host: Console) -> None:  # noqa: ARG001 -- one form for all
@@ -106,16 +106,19 @@ def _isolated_by_hand(lab: Lab, host: Console) -> None:  # noqa: ARG001 -- one f
     host.sh("nft add table inet remedy_isolation")
 
 
-@pytest.mark.parametrize("drift", [_reboot, _tool_gone, _isolated_by_hand])
+@pytest.mark.parametrize("drift", [_bridge, _tool_gone, _isolated_by_hand])
 def test_apply_refuses_when_the_host_has_changed(
     remedy: Remedy, host: Console, lab: Lab, saved: Path, drift: Callable[[Lab, Console], None]
 ) -> None:
-    """A reboot, a missing tool, a table by hand: the plan is stale, 25, and nothing is sent."""
+    """A new bridge, a missing tool, a table by hand: the plan is stale, 25, and nothing is sent."""
     drift(lab, host)
     before = host.state()
     said = remedy("apply", str(saved), "--yes", "--json")
     after = host.state()
-    host.sh("nft delete table inet remedy_isolation; mv /usr/sbin/conntrack.away /usr/sbin/conntrack; :", ok=False)
+    host.sh(
+        "nft delete table inet remedy_isolation; ip link delete br9; mv /usr/sbin/conntrack.away /usr/sbin/conntrack; :",
+        ok=False,
+    )
     assert said.code == 25, said.out
     assert after == before
 

@@ -153,14 +153,23 @@ GOOD: list[tuple[str, bytes, Json]] = [
         ["sha256:" + "0" * 64, "link:../init.d/remedy-isolation", "absent:", "other:"],
     ),
     ("files.content", b"a\n\xff", "a\n\\xff"),
-    ("host.peer", b"198.18.3.1 51544 198.18.1.11 22\n", {"client": "198.18.3.1", "server": "198.18.1.11", "port": 22}),
     (
         "host.peer",
-        b"::ffff:198.18.3.1 5 ::ffff:198.18.1.11 22",
-        {"client": "198.18.3.1", "server": "198.18.1.11", "port": 22},
+        b"198.18.3.1 51544 198.18.1.11 22\ndev=eth0 type=1 kind=\n",
+        {"client": "198.18.3.1", "server": "198.18.1.11", "port": 22, "tunnel": ""},
     ),
-    ("host.peer", b"fe80::1%eth0 5 fe80::2%eth0 2222", {"client": "fe80::1", "server": "fe80::2", "port": 2222}),
+    (
+        "host.peer",
+        b"::ffff:198.18.3.1 5 ::ffff:198.18.1.11 22\ndev= type= kind=",
+        {"client": "198.18.3.1", "server": "198.18.1.11", "port": 22, "tunnel": ""},
+    ),
+    (
+        "host.peer",
+        b"fe80::1%eth0 5 fe80::2%eth0 2222",
+        {"client": "fe80::1", "server": "fe80::2", "port": 2222, "tunnel": ""},
+    ),
     ("host.peer", b"\n", None),
+    ("host.addresses", b"2: eth0    inet 198.18.1.999/24\n3: eth1    inet6 ::::/64\n", []),
     ("host.clock", b"1795152000\n", 1795152000),
     (
         "host.addresses",
@@ -224,15 +233,25 @@ nft_version=nftables v1.0.6 (Lester Gooch #5)
 init=sysv
 bridge=/sys/class/net/docker0/bridge
 free_kib=enough
-address=eth0 198.18.1.11
+ipsec=no
+namespaces=one
+address=eth0 198.18.1.11/24
+address=eth0 198.18.2.9/23 dynamic
+address=eth0 2001:DB8:0:1::11/64
+address=eth1 999.18.1.11/24
+address=eth1 198.18.1.11/240
+address=eth1
+address=
 unknown=x
 tool.ss=/usr/bin/ss
 """
 
 
 def test_facts() -> None:
-    """The facts script's lines become one object; words it does not know are left out."""
+    """The facts script's lines become one object; words it does not know, and what is no address, are left out."""
     assert parse("host.facts", Reply(0, FACTS)) == {
+        "ipsec": "no",
+        "namespaces": "one",
         "uid": "0",
         "boot": "6a7f",
         "kernel": "6.1.0-18-amd64",
@@ -241,8 +260,46 @@ def test_facts() -> None:
         "nft_version": "1.0.6",
         "tools": {"nft": "/usr/sbin/nft", "ss": "/usr/bin/ss"},
         "bridges": ["docker0"],
-        "addresses": ["eth0 198.18.1.11"],
+        "addresses": [
+            {"dev": "eth0", "address": "198.18.1.11", "net": "198.18.1.0/24", "dynamic": False},
+            {"dev": "eth0", "address": "198.18.2.9", "net": "198.18.2.0/23", "dynamic": True},
+            {"dev": "eth0", "address": "2001:db8:0:1::11", "net": "2001:db8:0:1::/64", "dynamic": False},
+        ],
     }
+
+
+@pytest.mark.parametrize("key", ["boot", "kernel", "nft_version", "init", "free_kib", "ipsec", "namespaces"])
+def test_missing_facts_are_refused(key: str) -> None:
+    """A host that leaves a fact out is refused with the fact's name; nothing is decided from the rest."""
+    rest = b"".join(line for line in FACTS.splitlines(keepends=True) if not line.startswith(key.encode() + b"="))
+    with pytest.raises(AnswerUnusable, match=f"lack '{key}'"):
+        parse("host.facts", Reply(0, rest))
+
+
+@pytest.mark.parametrize(
+    ("device", "tunnel"),
+    [
+        ("dev=eth0 type=1 kind=", ""),
+        ("dev=bond0 type=1 kind=bond", ""),
+        ("dev=br0 type=1 kind=bridge", ""),
+        ("dev=eth0.7 type=1 kind=vlan", ""),
+        ("dev=ib0 type=32 kind=", ""),
+        ("dev=ppp0 type=512 kind=ppp", ""),
+        ("dev=lo type=772 kind=", ""),
+        ("dev=wg0 type=65534 kind=wireguard", "wg0"),
+        ("dev=tun0 type=65534 kind=tun", "tun0"),
+        ("dev=tap0 type=1 kind=tun", "tap0"),
+        ("dev=vx0 type=1 kind=vxlan", "vx0"),
+        ("dev=gre1 type=778 kind=", "gre1"),
+        ("dev=sit0 type=776 kind=", "sit0"),
+        ("dev=ipip0 type=768 kind=", "ipip0"),
+    ],
+)
+def test_devices_that_carry_packets_in_packets(device: str, tunnel: str) -> None:
+    """A tunnel towards the client is told by the kernel's type of the device or by its driver's."""
+    answer = parse("host.peer", Reply(0, f"198.18.3.1 5 198.18.1.11 22\n{device}\n".encode()))
+    assert isinstance(answer, dict)
+    assert answer["tunnel"] == tunnel
 
 
 TCP = b"""\

@@ -78,11 +78,14 @@ class Far:
         self.host.close()
         self.vantage.close()
 
-    def ask(self, cells: list[tuple[str, str, int]], *, path: str = "", tries: int = reach.PROOF) -> Json:
-        """What the vantage says of the cells; `path` replaces its PATH."""
+    def ask(
+        self, cells: list[tuple[str, str, int]], *, path: str = "", tries: int = reach.PROOF, first: str = ""
+    ) -> Json:
+        """What the vantage says of the cells; `path` replaces its PATH, `first` is done in the shell before."""
         command = reach.reach(cells, tries).command
         env = {**os.environ, **({"PATH": path} if path else {})}
-        argv = ("nsenter", "-t", str(self.vantage.pid), "-n", "-p", "--", *command.argv)
+        words = ("sh", "-c", f'{first}; exec "$@"', "sh", *command.argv) if first else command.argv
+        argv = ("nsenter", "-t", str(self.vantage.pid), "-n", "-p", "--", *words)
         done = subprocess.run(
             argv, executable="/usr/bin/nsenter", env=env, capture_output=True, check=False, timeout=30
         )
@@ -121,8 +124,28 @@ def test_udp_and_dns(far: Far, address: str) -> None:
     assert far.ask([*cells, ("dns", address, 53)]) == ["open", "silent", "prohibited", "refused", "open"]
 
 
+def test_faults_of_its_own_prove_nothing(far: Far) -> None:
+    """No route, no source address, no free port, no socket, an unknown error: the vantage is unable, never blocked."""
+    lonely: list[tuple[str, str, int]] = [(kind, "198.19.0.1", 80) for kind in ("tcp", "udp", "dns")]
+    lonely += [(kind, "fe80::1", 80) for kind in ("tcp", "udp")]  # link-local without a device
+    far.vantage.run("ip route del default; ip route add blackhole 198.19.7.0/24")
+    try:
+        assert far.ask([*lonely, ("tcp", "198.19.7.1", 80), ("tcp", NEAR[0], 80)]) == ["unable"] * 6 + ["open"]
+    finally:
+        far.vantage.run(f"ip route del blackhole 198.19.7.0/24; ip route add default via {NEAR[0]}")
+    ports = "/proc/sys/net/ipv4/ip_local_port_range"
+    few = f"echo 50000 50000 > {ports}"
+    try:
+        assert far.ask([("tcp", NEAR[0], 81)] * 3, first=few, tries=1) == ["silent", "unable", "unable"]
+    finally:
+        far.vantage.run(f"echo 32768 60999 > {ports}")
+    states = far.ask([("tcp", NEAR[0], 80)] * 30, first="ulimit -n 16", tries=1)
+    assert isinstance(states, list)
+    assert set(states) == {"open", "unable"}
+
+
 def test_no_way_there(far: Far) -> None:
-    """An address that nobody has on the segment, and one without a route, are not reached."""
+    """An address that nobody has on the segment is not reached: neither open nor refused."""
     states = far.ask([("tcp", "198.18.1.99", 80), ("tcp", "2001:db8:0:1::99", 80), ("tcp", "127.0.0.1", 80)])
     assert isinstance(states, list)
     assert all(state in {"silent", "prohibited"} for state in states[:2])

@@ -39,6 +39,7 @@ SITE: Final = Site(
     canaries=("198.18.0.66", "2001:db8::66"),
     canary_tcp=(4444,),
     canary_udp=(4444,),
+    resolvers=("198.18.0.66",),
     impact="the public site",
 )
 _WAIT: Final = "0.1"
@@ -117,7 +118,8 @@ class World:
         self.listeners = [self._listen(self.target, port) for port in ports]
         self._listen(self.hosts["attacker"], 4444)
         self._over = threading.Event()
-        self._echo = threading.Thread(target=self._answer, args=(self._datagrams(),), daemon=True)
+        services = [self.datagrams(self.hosts["attacker"], port) for port in (53, 4444)]
+        self._echo = threading.Thread(target=self._answer, args=(services,), daemon=True)
         self._echo.start()
         self.start = self.snapshot()
         self.session = self.log_in()
@@ -145,20 +147,23 @@ class World:
         self.sockets.append(made)
         return made
 
-    def _datagrams(self) -> socket.socket:
+    def datagrams(self, host: Host, port: int) -> socket.socket:
+        """A UDP socket of a host, bound to a port of both families."""
+
         def bound() -> socket.socket:
             made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            made.bind(("::", 4444))
+            made.bind(("::", port))
+            made.settimeout(0.3)
             return made
 
-        self.sockets.append(made := self.hosts["attacker"].inside(bound))
+        self.sockets.append(made := host.inside(bound))
         return made
 
-    def _answer(self, server: socket.socket) -> None:
-        """The outsider's UDP service: sends back what it gets."""
+    def _answer(self, servers: Sequence[socket.socket]) -> None:
+        """The outsider's UDP services, a resolver among them: send back what they get."""
         while not self._over.is_set():
-            if select.select([server], [], [], 0.2)[0]:
+            for server in select.select(servers, [], [], 0.2)[0]:
                 with contextlib.suppress(OSError):
                     data, sender = server.recvfrom(2048)
                     server.sendto(data, sender)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from remedy.cli.options import Common
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json, encode
-from remedy.core.errors import ApprovalNeeded, Interrupted, RemedyError, StalePlan
+from remedy.core.errors import ApprovalNeeded, Interrupted, RecordUnavailable, RemedyError, StalePlan
 from remedy.core.values import Plan
 from remedy.engine import fleet
 from remedy.engine.outcome import Outcome
@@ -64,6 +64,10 @@ class Acting:
         except RemedyError as error:
             return self._refused_all(jobs, incident, error)
         plan = engine.rehearse if self.options.dry_run else lambda job: job.plan(engine.session)
+        # All at once, while the first answers are awaited; nobody is dialled before the limits have said yes.
+        self.world.sessions.warm(
+            sorted({v.name for job in jobs for v in job.site.vantages} | {j.target.name for j in jobs})
+        )
         planned: Sequence[Plan | RemedyError] = saved or fleet.each(jobs, plan)
         ready = [(job, plan) for job, plan in zip(jobs, planned, strict=True) if isinstance(plan, Plan)]
         failed = [(job, bad) for job, bad in zip(jobs, planned, strict=True) if isinstance(bad, RemedyError)]
@@ -127,7 +131,7 @@ class Acting:
                 documents.append(document.of_error(job.target.name, outcome))
         documents += [document.of_error(job.target.name, error) for job, error in failed]
         if changing and ready:
-            self.world.record.checkpoint()
+            self._afterwards(self.world.record.checkpoint)
         return self._end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
 
     def _apply(self, engine: Engine, job: Job, plan: Plan) -> Outcome:
@@ -161,7 +165,14 @@ class Acting:
             self.screen.error(job.target.name, error)
         body: dict[str, Json] = {"action": job.action.name, "target": job.target.name, "kind": type(error).__name__}
         body |= {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        self.world.record.append("refusal", body, incident=incident, run=job.context.run)
+        self._afterwards(lambda: self.world.record.append("refusal", body, incident=incident, run=job.context.run))
+
+    def _afterwards(self, write: Callable[[], object]) -> None:
+        """Write to the record what comes after the fact; when it cannot be, that is told beside the result."""
+        try:
+            write()
+        except RecordUnavailable as lost:
+            self.screen.error("record", lost)
 
     def _refused_all(self, jobs: Sequence[Job], incident: str, error: RemedyError) -> int:
         for job in jobs:

@@ -219,9 +219,10 @@ class Screen:
         """What went wrong with one target."""
         text = getattr(error, "message", str(error))
         where = getattr(error, "where", "") or target
+        lead = "" if text.startswith(where) else f"{where}: "
         with self._lock:
             console = self._console(talk=True)
-            console.print(printable(self.redact(f"{where}: {text}"), 4000), style="red", soft_wrap=True)
+            console.print(printable(self.redact(f"{lead}{text}"), 4000), style="red", soft_wrap=True)
             if hint := getattr(error, "hint", ""):
                 console.print(printable(self.redact(f"  {hint}"), 4000), soft_wrap=True)
 

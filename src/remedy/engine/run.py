@@ -251,6 +251,7 @@ class Engine:
 
     def _back_out(self, plan: Plan, steps: list[Step]) -> Outcome:
         """An essential step was refused. Containment that is already there stays; anything else is undone."""
+        late = steps[-1].late
         if plan.on_failure == "undo":
             done = [c for n, c in enumerate(plan.changes, 1) if any(s.name == f"{n}" and s.ok for s in steps)]
             for n, change in enumerate(reversed(done), 1):
@@ -258,7 +259,7 @@ class Engine:
                     steps.append(self._step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
         effects = sum(1 if s.name.isdecimal() else -1 for s in steps if s.ok and s.name != "arm")
         # A step that had no effect when it was looked for may have one yet: then the timer is what saves the day.
-        if plan.guard and effects <= 0 and not steps[-1].late:
+        if plan.guard and effects <= 0 and not late:
             steps.append(self._step(plan, "disarm", _disarm(plan.guard)))
         return self._finish(plan, tuple(steps), (), status="failed")
 

@@ -184,8 +184,8 @@ def parse_addresses(reply: Reply) -> Json:
     out: set[str] = set()
     for line in text(reply, "ip -o addr show").splitlines():
         match = re.match(r"\d+:\s+(\S+)\s+inet6?\s+([0-9a-fA-F.:]+)/\d+", line)
-        if match and match[1] != "lo":
-            out.add(match[2].lower())
+        if match and match[1] != "lo" and (made := _address(f"{match[1]} {match[2]}")):
+            out.add(str(cast("dict[str, Json]", made[0])["address"]))
     return cast("list[Json]", sorted(out))
 
 

@@ -23,12 +23,14 @@ _INIT_PATH: Final = "/etc/init.d/remedy-isolation"
 _LINK_PATH: Final = "/etc/rcS.d/S01remedy-isolation"
 
 #: Arguments: unit, link, what it points to, then path, mode and content of each file. Each file is complete under its
-#: name or absent, and on the disk before the step counts as done.
+#: name or absent, and on the disk before the step counts as done; a disk that fills up leaves no half of one.
 _INSTALL: Final = r"""
 umask 077; set -e
-unit=$1 link=$2 to=$3; shift 3
+unit=$1 link=$2 to=$3 new=; shift 3
+trap 'rm -f -- "$new"; rmdir /etc/remedy /etc/systemd/system/nftables.service.d 2>/dev/null || :' EXIT
 while [ $# -gt 0 ]; do
-  mkdir -p "${1%/*}"; printf %s "$3" > "$1.remedy-new"; chmod "$2" "$1.remedy-new"; mv -f "$1.remedy-new" "$1"
+  new=$1.remedy-new
+  mkdir -p "${1%/*}"; printf %s "$3" > "$new"; chmod "$2" "$new"; mv -f "$new" "$1"
   sync "$1" 2>/dev/null || sync
   shift 3
 done

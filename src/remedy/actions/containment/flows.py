@@ -1,8 +1,9 @@
 """Cutting what is already open: sockets of the host, and tracked flows that pass through it.
 
 The rules alone stop every packet of a live session; but a session that merely stalls comes back to life when the host
-is released. `ss -K` (ss(8), kernel option INET_DIAG_DESTROY) ends the sockets, `conntrack -D` (conntrack(8)) forgets
-the flows of containers. conntrack ends with 1 when nothing matched: no failure.
+is released. `ss -K` (ss(8), kernel option INET_DIAG_DESTROY) ends the sockets, those of containers too: in every
+network namespace that a process of the host is in (nsenter(1)). `conntrack -D` (conntrack(8)) forgets tracked flows;
+it ends with 1 when nothing matched: no failure.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ PATH="$PATH:/usr/sbin:/sbin"; set -f
 keep=$1 port=$2; shift 2
 ss -H -K -t state connected $keep >/dev/null; ok=$?
 ss -H -K -u state connected $keep >/dev/null || ok=$?
+set +f; own=$(readlink /proc/self/ns/net)
+find /proc/[0-9]*/ns/net -printf '%l %p\n' 2>/dev/null | sort -u -k 1,1 | while read -r name place; do
+  [ "$name" = "$own" ] || nsenter --net="$place" ss -H -K state connected not dst 127.0.0.0/8 and not dst '[::1]'
+done >/dev/null 2>&1
+set -f
 command -v conntrack >/dev/null 2>&1 || exit $ok
 conntrack -L -o extended 2>/dev/null | awk -v own="$*" -v port="$port" '
 BEGIN { n = split(own, k, " "); for (i = 1; i <= n; i++) mine[k[i]] = 1 }

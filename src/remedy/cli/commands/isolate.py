@@ -60,7 +60,6 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
     on_timeout, dns, layers = given.pop("on_timeout"), given.pop("dns"), given.pop("layers")
     with world(common(ctx, given)) as around:
         names = around.inventory.select(hosts)
-        around.sessions.warm(names)  # the first packet leaves while the rest is imported
         from remedy.actions.isolate import Isolate  # noqa: PLC0415 -- lazily, with all below it
         from remedy.cli.act import Acting, screen_of  # noqa: PLC0415 -- as above: a third of the way to that packet
         from remedy.engine import limits, replay  # noqa: PLC0415
@@ -86,5 +85,4 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
             for name in names
         ]
 
-        around.sessions.warm(sorted({vantage.name for job in jobs for vantage in job.site.vantages}))
         return Acting("isolate", around, screen_of(around.options, around)).carry(jobs, incident)

@@ -40,6 +40,9 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
         found = [replay.read(around.record, run) for run in runs] or list(replay.unfinished(around.record))
         if not found:
             screen.say("no run was interrupted", talk=True)
+            if around.options.json or around.options.jsonl:
+                document.emit(document.whole("resume", "", 0, []), around.redact)
+            return 0
         engine = around.engine()
         documents: list[dict[str, Json]] = []
         codes: list[int] = []
