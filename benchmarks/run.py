@@ -53,6 +53,9 @@ def main() -> int:
         except (BrokenRun, RemedyError, TimeoutError) as error:
             print(f"{chosen}: not measured: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print(f"{chosen}: interrupted, not measured; the lab is down", file=sys.stderr)
+            return 130
     return 0
 
 

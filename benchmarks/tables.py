@@ -33,7 +33,8 @@ def table(name: str, case: Json) -> str:
         cells += [f"{middle(walls) / base:.2f}"] if base else []
         cells += [f"{share * 1000 / max(1, case['hosts']):.1f} ms{' a host' if case['hosts'] > 1 else ''}"]
         for key, _, scale, unit in columns:
-            found = [run[key] for run in row if key in run]
+            # Marks count from the process start; where only the steps count they would mislead.
+            found = [run[key] for run in row if key in run and "steps_wall" not in run]
             cells.append(f"{middle(found) * scale:.{3 if unit == 's' else 0}f} {unit}" if found else "")
         lines.append(_row(cells))
     return "\n".join(lines) + "\n"

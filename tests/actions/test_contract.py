@@ -1,7 +1,7 @@
 """The contract of every registered action, on a real target with real packet filters; new actions are picked up.
 
-Re-plans are equal, a second time does nothing, undo returns the world to its start, every expectation fails when the
-world is broken on purpose, and a process killed at any moment leaves what `resume` and `undo` both end well.
+Re-plans are equal, a second time does nothing, undo returns the world to its start or is refused, every expectation
+fails when the world is broken on purpose, and a process killed at any moment leaves what can be ended well.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import pytest
 from tests.worlds.acting import SCENES, Operator
-from tests.worlds.memory import Journal
+from tests.worlds.memory import Journal, Life
 from tests.worlds.real import SITE, World
 
 from remedy import actions
 from remedy.core.canon import decode, encode
+from remedy.core.errors import Refused
 from remedy.core.values import Plan, Site, Vantage
 from remedy.engine import replay
 
@@ -63,7 +64,10 @@ def test_plans_are_equal_and_keep_their_hash(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_applied_then_nothing_to_do_then_undone(world: World, name: str) -> None:
-    """It verifies; a second time it changes nothing; undone, the target is byte for byte what it was."""
+    """It verifies; a second time it changes nothing; undone, the target is byte for byte what it was.
+
+    A way back has no way back of its own, which would cut the host off without a timer: that is refused with the hint.
+    """
     operator, action, before = begin(world, name)
     plan = operator.plan(action)
     outcome = operator.carry(plan, action)
@@ -75,19 +79,21 @@ def test_applied_then_nothing_to_do_then_undone(world: World, name: str) -> None
     if name != "isolate":
         assert operator.carry(again, action).exit_code == 0
     assert world.snapshot() == after
-    assert operator.undo(plan).exit_code == 0
-    assert world.snapshot() == before
+    if name == "isolate":
+        assert operator.undo(plan).exit_code == 0
+        assert world.snapshot() == before
+    else:
+        with pytest.raises(Refused, match=rf"was itself a way back \({name}\)") as caught:
+            operator.undo(plan)
+        assert (caught.value.exit_code, caught.value.hint) == (25, "remedy isolate web01")
+        assert world.snapshot() == after == world.start
     back(world, operator)
 
 
 def load(world: World, plan: Plan) -> None:
     """Load the rules of an isolation as they were, in place of whatever is there."""
-    world.target.run("for f in inet bridge; do nft delete table $f remedy_isolation 2>/dev/null || :; done")
-    if world.tool == "iptables":
-        remove = plan.changes[0].undo
-        assert remove
-        world.target.run('exec 3>&2; "$@" 2>/dev/null || :', *remove.argv)
-    do = plan.changes[0].do
+    do = plan.changes[0].again
+    assert do
     world.target.run('i=$1; shift; printf %s "$i" | "$@"', do.stdin, *do.argv)
 
 
@@ -116,12 +122,14 @@ def breakages(world: World, plan: Plan, isolation: Plan) -> dict[str, Callable[[
         load(world, isolation)
 
     def hook() -> None:
-        world.target.run("mkdir -p /etc/remedy; echo other > $1", json.loads(paths)[0])
+        world.target.run("mkdir -p /etc/remedy; echo other > $1", rules_path)
 
     def loopback() -> None:
         world.target.run("iptables-legacy -I INPUT -i lo -p tcp --dport 80 -j DROP")
 
-    paths = json.dumps([*isolation.keep[0].do.argv[4:5]])
+    seen = isolation.keep[0].seen
+    assert seen
+    rules_path = seen.command.argv[4]
     if plan.action != "isolate":
         return {"isolated again": everything, "hook put back": hook}
     return {
@@ -171,7 +179,7 @@ def test_one_leak_is_one_failed_cell(nft_world: World) -> None:
     operator, action, _ = begin(nft_world, "isolate")
     plan = operator.plan(action)
     operator.carry(plan, action)
-    for chain, word in (("input", "saddr"), ("output", "daddr")):
+    for chain, word in (("input", "saddr"), ("output", "daddr"), ("postrouting", "daddr")):
         nft_world.target.run(f"nft insert rule inet remedy_isolation {chain} ip {word} 198.18.1.12 accept")
     verdicts = operator.engine().verify(plan)
     lost = [v for v in verdicts if not v.held and v.expect.cells]
@@ -183,35 +191,28 @@ def test_one_leak_is_one_failed_cell(nft_world: World) -> None:
     back(nft_world, operator)
 
 
-def moments(world: World, name: str) -> tuple[Operator, Plan, str, list[int]]:
-    """The plan of an action, the world before it, and the deeds after which to be killed.
+def killed_at(life: Life) -> list[int]:
+    """The deeds just before and just after each change on the target."""
+    return sorted({at for change in life.changes for at in (change - 1, change)})
 
-    Every deed of an isolation by nft; elsewhere those just before and just after a change on the target, since the
-    record looks the same whatever the packet filter, and the engine's own tests go through all of its states.
+
+def test_isolation_killed_at_any_moment(world: World) -> None:
+    """Killed after any deed, `resume` ends the run and `undo` then takes it back; `undo` alone does so as well.
+
+    By nft after every deed; by iptables around each change on the target, since the record looks the same whatever the
+    packet filter, and the engine's own tests go through all of its states.
     """
-    operator, action, before = begin(world, name, SMALL)
+    operator, action, before = begin(world, "isolate", SMALL)
     plan = operator.plan(action, "COUNT")
     life = operator.killed(plan, None)
     operator.undo(plan, "UCOUNT")
     assert world.snapshot() == before
-    every = range(1, life.deeds + 1)
-    some = sorted({at for change in life.changes for at in (change - 1, change)})
-    return (
-        operator,
-        operator.plan(action, "R1"),
-        before,
-        list(every if (name, world.tool) == ("isolate", "nft") else some),
-    )
-
-
-@pytest.mark.parametrize("name", ACTIONS)
-def test_killed_at_any_moment(world: World, name: str) -> None:
-    """Killed after any deed, `resume` ends the run and `undo` then takes it back; `undo` alone does so as well."""
-    operator, plan, before, deaths = moments(world, name)
+    plan = operator.plan(action, "R1")
+    deaths = list(range(1, life.deeds + 1)) if world.tool == "nft" else killed_at(life)
     assert len(deaths) >= 2 * len(plan.changes)
     for moment in deaths:
         for resumed in (True, False):
-            where = f"{name} killed after deed {moment}, {'resumed' if resumed else 'undone at once'}"
+            where = f"killed after deed {moment}, {'resumed' if resumed else 'undone at once'}"
             operator.pages.entries.clear()
             operator.pages.leases.clear()
             operator.killed(plan, moment)
@@ -220,11 +221,43 @@ def test_killed_at_any_moment(world: World, name: str) -> None:
             if resumed:
                 operator.resume()
                 ends = Journal(operator.pages).outcomes("R1")
-                assert ends == (["unverified" if plan.unproven else "verified"] if begun else []), where
+                assert ends == (["unverified"] if begun else []), where
                 assert (world.snapshot() != before) == begun, where
             if "plan" in kinds:
                 made = replay.read(operator.engine().journal, "R1").plan
                 assert operator.undo(made, f"U{moment}").exit_code == 0, where
             assert world.snapshot() == before, where
             assert operator.resume() == [], "what was undone is not resumed"
+    back(world, operator)
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIONS if name != "isolate"])
+def test_way_back_killed_at_any_moment(world: World, name: str) -> None:
+    """Killed around any change, `resume` ends a way back at the start, and so does going the way anew."""
+    operator = Operator(world, SMALL)
+    isolation = SCENES[name].prepare(operator)
+    assert isolation
+    action, before = SCENES[name].action(isolation), world.snapshot()
+    plan = operator.plan(action)
+
+    def isolated_again() -> None:
+        load(world, isolation)
+        world.target.run('"$@"', *isolation.keep[0].do.argv)
+        assert world.snapshot() == before
+
+    life = operator.killed(plan, None)
+    assert world.snapshot() == world.start
+    assert len(killed_at(life)) >= 2 * len(plan.changes)
+    for moment in killed_at(life):
+        for resumed in (True, False):
+            isolated_again()
+            operator.pages.entries.clear()
+            operator.pages.leases.clear()
+            operator.killed(plan, moment)
+            if resumed:
+                [outcome] = operator.resume()
+                assert outcome.exit_code in {0, 22}, outcome.doubts
+            else:
+                assert operator.act(action, "R2").exit_code in {0, 22}
+            assert world.snapshot() == world.start, f"{name} killed after deed {moment}, {resumed=}"
     back(world, operator)

@@ -120,7 +120,7 @@ def extend(plan: Plan, scene: Scene) -> Plan:
         *(Expect("the rules come back after a reboot", target.name, cast("Probe", k.seen), k.after) for k in keep),
         *certificate.expects,
     ]
-    hooks = (f"pkill -f remedy-deadman-{context.run}", *boot.card(rules.boot_path, init))
+    hooks = (f"pkill -f 'remedy-[d]eadman-{context.run}' || true", *boot.card(rules.boot_path, init))
     stays = f"stays open: TCP {found.paths.port} for {', '.join(found.paths.management)}"
     kept_facts = {k: found.facts[k] for k in ("boot", "init", "kernel", "nft_version", "tools", "bridges")}
     return replace(

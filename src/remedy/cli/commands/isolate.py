@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from remedy.cli.act import Acting, screen_of
 from remedy.cli.options import acting, common
 from remedy.cli.world import complete_host, world
 
@@ -61,7 +62,6 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
     with world(common(ctx, given)) as around:
         names = around.inventory.select(hosts)
         from remedy.actions.isolate import Isolate  # noqa: PLC0415 -- lazily, with all below it
-        from remedy.cli.act import Acting, screen_of  # noqa: PLC0415 -- as above: a third of the way to that packet
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.run import Job  # noqa: PLC0415
 
