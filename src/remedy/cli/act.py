@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from remedy import __version__
 from remedy.cli import document
@@ -20,14 +19,11 @@ from remedy.cli.options import Common
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json, encode
-from remedy.core.errors import ApprovalNeeded, Interrupted, RecordUnavailable, RemedyError, StalePlan
+from remedy.core.errors import ApprovalNeeded, Interrupted, RecordUnavailable, RemedyError
 from remedy.core.values import Plan
 from remedy.engine import fleet
 from remedy.engine.outcome import Outcome
-from remedy.engine.run import Engine, Event, Job
-
-#: With --yes a plan that went stale is made again; who approves blindly approves the new one too. Not for ever, though.
-_TRIES: Final = 3
+from remedy.engine.run import Engine, Event, Job, Ticket
 
 
 @dataclass(slots=True)
@@ -37,7 +33,6 @@ class Acting:
     name: str
     world: World
     screen: Screen
-    again: bool = False
 
     @property
     def options(self) -> Common:
@@ -68,6 +63,8 @@ class Acting:
         self.world.sessions.warm(
             sorted({v.name for job in jobs for v in job.site.vantages} | {j.target.name for j in jobs})
         )
+        if self.options.yes and not saved and not self.options.dry_run:
+            return self._at_once(engine, jobs, incident)
         planned: Sequence[Plan | RemedyError] = saved or fleet.each(jobs, plan)
         ready = [(job, plan) for job, plan in zip(jobs, planned, strict=True) if isinstance(plan, Plan)]
         failed = [(job, bad) for job, bad in zip(jobs, planned, strict=True) if isinstance(bad, RemedyError)]
@@ -78,7 +75,6 @@ class Acting:
                 self.screen.plan(shown)
         if self.options.dry_run:
             return self._previewed(ready, failed, incident)
-        self.again = self.options.yes and not saved
         return self._go(engine, ready, failed, incident)
 
     def _check_limits(self, jobs: Sequence[Job]) -> None:
@@ -117,9 +113,35 @@ class Acting:
             else:
                 self.world.record.checkpoint()
         with stopping(engine, self.screen, [plan.run for plan in changing] if ready else ()):
-            outcomes = fleet.each(ready, lambda pair: self._apply(engine, *pair))
+            outcomes = fleet.each(ready, lambda pair: engine.apply(*pair, self._ticket(engine, pair[1])))
+        return self._told([job for job, _ in ready], outcomes, failed, incident)
+
+    def _at_once(self, engine: Engine, jobs: Sequence[Job], incident: str) -> int:
+        """--yes: no host waits for the others' plans; each plan is shown, approved and carried out as it is made."""
+
+        def approve(plan: Plan) -> Ticket:
+            if not (self.options.json or self.options.jsonl):
+                self.screen.plan(plan)
+            return self._ticket(engine, plan)
+
+        self.world.record.checkpoint()
+        with stopping(engine, self.screen, [job.context.run for job in jobs]):
+            outcomes = fleet.each(jobs, lambda job: engine.at_once(job, approve))
+        return self._told(jobs, outcomes, [], incident)
+
+    def _ticket(self, engine: Engine, plan: Plan) -> Ticket:
+        return engine.approve(plan, self.world.actor, self.world.login(plan.target))
+
+    def _told(
+        self,
+        jobs: Sequence[Job],
+        outcomes: Sequence[Outcome | RemedyError],
+        failed: Sequence[tuple[Job, RemedyError]],
+        incident: str,
+    ) -> int:
+        """Show and record what each target came to; returns the exit code."""
         documents: list[dict[str, Json]] = []
-        for (job, _), outcome in zip(ready, outcomes, strict=True):
+        for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Outcome):
                 documents.append(document.of_outcome(outcome, self.world.record.head()[1]))
                 if not (self.options.json or self.options.jsonl):
@@ -130,22 +152,9 @@ class Acting:
                 self._refuse(job, incident, outcome)
                 documents.append(document.of_error(job.target.name, outcome))
         documents += [document.of_error(job.target.name, error) for job, error in failed]
-        if changing and ready:
+        if jobs:
             self._afterwards(self.world.record.checkpoint)
         return self._end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
-
-    def _apply(self, engine: Engine, job: Job, plan: Plan) -> Outcome:
-        """Apply; with --yes, plan again when the world moved in between."""
-        for attempt in range(1, _TRIES + 1):
-            ticket = engine.approve(plan, self.world.actor, self.world.login(plan.target))
-            try:
-                return engine.apply(job, plan, ticket)
-            except StalePlan as error:
-                if not self.again or attempt == _TRIES:
-                    raise
-                self.observe(Event(plan.target, "note", f"{error.message}; planning again", ok=False))
-                plan = job.plan(engine.session)
-        raise AssertionError
 
     def _approve(self, plans: Sequence[Plan]) -> None:
         if self.options.yes:

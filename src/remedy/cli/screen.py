@@ -104,7 +104,7 @@ class Screen:
         for number, change in enumerate(plan.keep, 1):
             self.say(f"  keep {number:<3} {change.why}   (after it is confirmed)")
             self._bytes(change.do.argv, change.do.stdin)
-        if plan.changes and not self.verbose:
+        if plan.changes and not self.verbose and not self.many:
             self._rules(plan)
         cells = sum(len(expect.cells) for expect in plan.expects)
         if plan.expects:

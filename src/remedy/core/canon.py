@@ -27,7 +27,18 @@ def canonical(value: Json) -> bytes:
     Raises TypeError on floats and on anything that is not JSON. Lone surrogates are refused
     with UnicodeEncodeError: text from a target is made valid before it gets here.
     """
+    if _is_plain(value):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
     return _dump(value).encode("utf-8")
+
+
+def _is_plain(value: Json) -> bool:
+    """Whether the standard encoder gives the canonical form: no floats, and keys whose order is that of their bytes."""
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and k.isascii() and _is_plain(v) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, bool, int))
 
 
 def digest(value: Json) -> str:

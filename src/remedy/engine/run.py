@@ -23,6 +23,7 @@ from remedy.core.errors import (
     ElevationFailed,
     Interrupted,
     Partial,
+    RecordUnavailable,
     Refused,
     RemedyError,
     StalePlan,
@@ -140,15 +141,33 @@ class Engine:
                     f"{plan.target} has changed since the plan was made: {difference(plan, now)}",
                     hint="nothing was changed; plan again and look at what is different",
                 )
-            if plan.is_noop:
-                return self._finish(plan, (), self.verify(plan))
-            # What is sent is what was approved; what proves it is what was seen just now.
-            self._append(now, "plan", {"plan": encode(now), "hash": now.hash, "action": now.action})
-            approval: dict[str, Json] = {"plan": plan.hash, "by": ticket.by, "login": ticket.login}
-            self._append(now, "approval", {**approval, "action": plan.action})
-            return self._guarded(now)
+            return self._admitted(now, ticket)
         finally:
             self.journal.let_go(plan.target, run=plan.run)
+
+    def at_once(self, job: Job, approve: Callable[[Plan], Ticket]) -> Outcome:
+        """Plan and carry out in one go, for who approves whatever comes out: the plan is made under the hold.
+
+        `approve` sees the plan and answers at once. Raises what planning and `apply` raise.
+        """
+        target, run = job.target.name, job.context.run
+        self.journal.hold(target, run=run, holder=self.holder)
+        try:
+            plan = job.plan(self.session)
+            return self._admitted(plan, approve(plan))
+        finally:
+            self.journal.let_go(target, run=run)
+
+    def _admitted(self, plan: Plan, ticket: Ticket) -> Outcome:
+        """Journal the plan and its approval, then carry it out. What is sent is what was approved."""
+        if plan.is_noop:
+            return self._finish(plan, (), self.verify(plan))
+        if self.stop.is_set():
+            raise Interrupted(f"stopped before anything was changed on {plan.target}", hint="nothing is left to resume")
+        self._append(plan, "plan", {"plan": encode(plan), "hash": plan.hash, "action": plan.action})
+        approval: dict[str, Json] = {"plan": ticket.plan_hash, "by": ticket.by, "login": ticket.login}
+        self._append(plan, "approval", {**approval, "action": plan.action})
+        return self._guarded(plan)
 
     def _guarded(self, plan: Plan) -> Outcome:
         """Carry out; a refusal from here on does not mean that nothing was changed."""
@@ -225,7 +244,7 @@ class Engine:
         """Intent, send, reply. When the session breaks in the middle, the target is asked what became of it."""
         why, at = change.why, change.at
         self._tell(plan, "step", why)
-        self._append(plan, "intent", {"step": name, "why": why, "plan": plan.hash})
+        self._append(plan, "intent", {"step": name, "why": why})
         try:
             reply = self.session.send(change.do, at=at)
         except (ConnectionLost, TimedOut, AnswerUnusable, ElevationFailed) as error:

@@ -7,6 +7,7 @@ so a plan file cannot name other code. Parsers never trust their input: it may c
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import re
@@ -18,6 +19,7 @@ from remedy.core.values import Reply
 _NAME = re.compile(r"([a-z_]+)\.([a-z_]+)\Z")
 
 
+@functools.cache
 def subjects() -> tuple[str, ...]:
     """The modules of this package, by walking the folder."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))

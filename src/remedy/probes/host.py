@@ -19,21 +19,24 @@ _TOOLS = "nft iptables-restore ip6tables-restore iptables-save ip6tables-save ss
 
 _SINGLE = frozenset({"uid", "boot", "kernel", "nft_version", "init", "free_kib", "ipsec", "namespaces"})
 
+#: Few processes: the target may be busy, and is asked more than once. Control characters go once, at the end.
 _FACTS = r"""
-say() { printf '%s=%s\n' "$1" "$(printf %s "$2" | tr -d '\000-\037\177' | cut -c1-400)"; }
-say uid "$(id -u)"
-say boot "$(cat /proc/sys/kernel/random/boot_id)"
-say kernel "$(uname -r)"
-for t in TOOLS; do p=$(PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin" command -v "$t") && say "tool.$t" "$p"; done
-say nft_version "$(PATH="$PATH:/usr/sbin:/sbin" nft --version 2>/dev/null)"
-[ -d /run/systemd/system ] && say init systemd || { [ -d /etc/rcS.d ] && say init sysv || say init other; }
-for b in /sys/class/net/*/bridge; do [ -d "$b" ] && say bridge "$b"; done
-say free_kib "$(df -Pk /etc 2>/dev/null | awk 'NR==2{print ($4 > 1024) ? "enough" : "full"}')"
-ip -o addr show 2>/dev/null | awk '$3 ~ /^inet/ {
-  print "address=" $2 " " $4 ($0 ~ / dynamic/ ? " dynamic" : "")}'
-[ -n "$(ip xfrm state 2>/dev/null | head -1)" ] && say ipsec yes || say ipsec no
-n=$(readlink /proc/[0-9]*/ns/net 2>/dev/null | sort -u | wc -l)
-[ "$n" -gt 1 ] && say namespaces several || say namespaces one
+PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin"
+{
+  printf 'uid='; id -u
+  read -r v < /proc/sys/kernel/random/boot_id; echo "boot=$v"
+  read -r v < /proc/sys/kernel/osrelease; echo "kernel=$v"
+  for t in TOOLS; do command -v "$t" >/dev/null 2>&1 && echo "tool.$t=yes"; done
+  v=$(nft --version 2>/dev/null); echo "nft_version=${v%%"
+"*}"
+  i=other; [ -d /etc/rcS.d ] && i=sysv; [ -d /run/systemd/system ] && i=systemd; echo "init=$i"
+  for b in /sys/class/net/*/bridge; do [ -d "$b" ] && echo "bridge=$b"; done
+  df -Pk /etc 2>/dev/null | awk 'NR==2 {n = ($4 > 1024) ? "enough" : "full"} END {print "free_kib=" n}'
+  ip -o addr show 2>/dev/null | awk '$3 ~ /^inet/ {print "address=" $2 " " $4 ($0 ~ / dynamic/ ? " dynamic" : "")}'
+  v=$(ip xfrm state 2>/dev/null); [ -n "$v" ] && echo ipsec=yes || echo ipsec=no
+  n=$(readlink /proc/[0-9]*/ns/net 2>/dev/null | sort -u | wc -l)
+  [ "$n" -gt 1 ] && echo namespaces=several || echo namespaces=one
+} | tr -d '\000-\011\013-\037\177' | cut -c1-400
 """.replace("TOOLS", _TOOLS)
 
 
@@ -74,7 +77,7 @@ def parse_facts(reply: Reply) -> Json:
 
         uid=0
         boot=6a7f…
-        tool.nft=/usr/sbin/nft
+        tool.nft=yes
         nft_version=nftables v1.0.6 (Lester Gooch #5)
         init=sysv
         bridge=/sys/class/net/docker0/bridge
