@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from tests.worlds.real import World
+from tests.worlds.real import ADDRESSES, World
 
 
 class Pool:
@@ -23,6 +23,7 @@ class Pool:
     def give(self, world: World) -> None:
         """Take a world back, for the next test if nothing of this one is left in it."""
         world.session.close()
+        world.connection = f"198.18.3.1 50022 {ADDRESSES[0]} 22"
         if world.snapshot() == world.start and world.tool not in self._free:
             self._free[world.tool] = world
         else:
@@ -56,5 +57,13 @@ def world(request: pytest.FixtureRequest, pool: Pool) -> Iterator[World]:
 def nft_world(pool: Pool) -> Iterator[World]:
     """A world at its start, whose target filters with nft."""
     taken = pool.take("nft")
+    yield taken
+    pool.give(taken)
+
+
+@pytest.fixture
+def iptables_world(pool: Pool) -> Iterator[World]:
+    """A world at its start, whose target filters with iptables alone."""
+    taken = pool.take("iptables")
     yield taken
     pool.give(taken)

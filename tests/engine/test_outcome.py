@@ -137,16 +137,18 @@ def _plan(desk: Desk) -> Plan:
 
 @pytest.mark.parametrize("lost", [places for n in (1, 2) for places in itertools.combinations(("rules", "boot"), n)])
 def test_put_back_sends_what_is_gone(lost: tuple[str, ...]) -> None:
-    """What was removed is put back under a timer of its own, verified again, and nothing else is sent."""
+    """What was removed is put back under a timer of its own, sessions that came in meanwhile end, nothing else is sent."""
     desk = Desk()
     desk.apply(Contain())
     plan, engine = _plan(desk), desk.engine()
     for place in lost:
         desk.toy.places[place] = ""
+    came_in = {"flows"} if "rules" in lost else set()
+    desk.toy.places["flows"] = "live" if came_in else "cut"
     desk.toy.sent.clear()
     outcome = inspect.put_back(engine, inspect.look(engine, plan))
     assert outcome.status == "verified"
-    assert {argv[1] for argv in desk.toy.sent if argv[0] == "set"} == set(lost)
+    assert {argv[1] for argv in desk.toy.sent if argv[0] == "set"} == {*lost, *came_in}
     assert (("arm",) in desk.toy.sent) == ("rules" in lost)
     assert desk.toy.snapshot() == {"rules": "isolated", "boot": "hook", "flows": "cut", "timer": "off"}
     assert not desk.pages.leases

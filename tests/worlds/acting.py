@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,8 +15,7 @@ from remedy.actions import Action
 from remedy.actions.isolate import Isolate
 from remedy.actions.release import Release
 from remedy.actions.undo import Undo
-from remedy.core.canon import Json
-from remedy.core.values import Command, Plan, Probe, Reply, Site
+from remedy.core.values import Plan, Site
 from remedy.engine import replay
 from remedy.engine.outcome import Outcome
 from remedy.engine.run import Engine, Job
@@ -138,25 +137,13 @@ SCENES: Final[dict[str, Scene]] = {
 }
 
 
-@dataclass
-class Dumb:
-    """A session that answers from a table by parser name; anything else it is asked fails. It cannot send."""
-
-    answers: dict[str, Json]
-    asked: list[str] = field(default_factory=list)
-
-    def ask(self, probes: Sequence[Probe], *, at: str) -> tuple[Json, ...]:
-        """As the port."""
-        self.asked += [f"{at}:{probe.parser}" for probe in probes]
-        return tuple(self.answers.get(f"{at}:{probe.parser}", self.answers.get(probe.parser)) for probe in probes)
-
-    def ask_all(self, questions: Sequence[tuple[str, Sequence[Probe]]]) -> tuple[tuple[Json, ...] | Exception, ...]:
-        """As the port."""
-        return tuple(self.ask(probes, at=at) for at, probes in questions)
-
-    def send(self, command: Command, *, at: str) -> Reply:
-        """Never."""
-        raise AssertionError(f"a plan sends nothing: {command.argv[:3]} at {at}")
-
-    def renew(self, at: str) -> None:
-        """Nothing is open."""
+@contextlib.contextmanager
+def isolated(operator: Operator, action: Isolate | None = None) -> Iterator[Plan]:
+    """Isolated at first, and given back at the end."""
+    action = action or Isolate()
+    plan = operator.plan(action)
+    outcome = operator.carry(plan, action)
+    assert outcome.status == "verified", outcome.doubts
+    yield plan
+    assert operator.act(Release(), "R9").exit_code in {0, 22}
+    assert operator.world.snapshot() == operator.world.start

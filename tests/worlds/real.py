@@ -121,6 +121,8 @@ class World:
         services = [self.datagrams(self.hosts["attacker"], port) for port in (53, 4444)]
         self._echo = threading.Thread(target=self._answer, args=(services,), daemon=True)
         self._echo.start()
+        #: What sshd on the target says of the session: client's address and port, its own address and port.
+        self.connection = f"198.18.3.1 50022 {ADDRESSES[0]} 22"
         self.start = self.snapshot()
         self.session = self.log_in()
 
@@ -212,7 +214,7 @@ class Channel:
             raise ConnectionLost("the session broke", where=self._name)
         nonce = os.urandom(16).hex()
         script = build([_hastened(command) for command in commands], nonce, None)
-        environment = {"PATH": os.environ["PATH"], "SSH_CONNECTION": f"198.18.3.1 50022 {ADDRESSES[0]} 22"}
+        environment = {"PATH": os.environ["PATH"], "SSH_CONNECTION": self._world.connection}
         done = subprocess.run(
             self._host.enter("sh"), input=script, capture_output=True, timeout=60, check=False, env=environment
         )

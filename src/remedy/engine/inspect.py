@@ -60,8 +60,10 @@ def put_back(engine: Engine, drift: Drift) -> Outcome:
     engine.journal.hold(plan.target, run=plan.run, holder=engine.holder)
     try:
         names = [f"{n}" for n in range(1, len(plan.changes) + 1)] + [f"k{n}" for n in range(1, len(plan.keep) + 1)]
-        lasting = frozenset(name for name in names if name not in drift.gone)
         confirmed = all(name.startswith("k") for name in drift.gone)
+        # While the way was open somebody may have come in: what leaves nothing behind is done again as well.
+        fleeting = {f"{n}" for n, c in enumerate(plan.changes, 1) if c.undo is None and not confirmed}
+        lasting = frozenset(name for name in names if name not in {*drift.gone, *fleeting})
         return engine.carry_out(plan, done=lasting, confirmed=confirmed, again=True)
     finally:
         engine.journal.let_go(plan.target, run=plan.run)

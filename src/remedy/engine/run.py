@@ -143,7 +143,7 @@ class Engine:
                 )
             return self._admitted(now, ticket)
         finally:
-            self.journal.let_go(plan.target, run=plan.run)
+            self._let_go(plan.target, plan.run)
 
     def at_once(self, job: Job, approve: Callable[[Plan], Ticket]) -> Outcome:
         """Plan and carry out in one go, for who approves whatever comes out: the plan is made under the hold.
@@ -156,7 +156,15 @@ class Engine:
             plan = job.plan(self.session)
             return self._admitted(plan, approve(plan))
         finally:
+            self._let_go(target, run)
+
+    def _let_go(self, target: str, run: str) -> None:
+        """Give the target back. A record that cannot be written must not hide how the run ended: it is told."""
+        try:
             self.journal.let_go(target, run=run)
+        except RecordUnavailable as error:
+            kept = f"{target} stays held until this process ends: {error.message}"
+            self.observe(Event(target, "note", kept, ok=False, run=run))
 
     def _admitted(self, plan: Plan, ticket: Ticket) -> Outcome:
         """Journal the plan and its approval, then carry it out. What is sent is what was approved."""

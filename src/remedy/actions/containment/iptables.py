@@ -23,8 +23,9 @@ _HOOKS = (
 )
 
 _APPLY = (
-    PATH + "if iptables -w 5 -t mangle -n -L REMEDY_IN >/dev/null 2>&1 || ip6tables -w 5 -t mangle -n -L REMEDY_IN "
-    ">/dev/null 2>&1; then echo 'the chain REMEDY_IN is already there' >&2; exit 17; fi; "
+    PATH + "for t in iptables ip6tables; do "  # an empty chain is nobody's: what a flush of the table leaves
+    'if "$t" -w 5 -t mangle -S REMEDY_IN 2>/dev/null | grep -q "^-A "; then '
+    "echo 'the chain REMEDY_IN is already there' >&2; exit 17; fi; done; "
     'printf %s "$2" | ip6tables-restore -w 5 --noflush || exit 1; '
     'printf %s "$1" | iptables-restore -w 5 --noflush && exit 0; '
     'printf %s "$3" | ip6tables-restore -w 5 --noflush; exit 1'
