@@ -18,12 +18,12 @@ from remedy.core.errors import AnswerUnusable, TargetUnfit
 from remedy.core.values import Plan, Site, Target, Vantage
 from remedy.engine import fleet, replay
 
-PEER, OUTSIDE = "on its own segment", "beyond the perimeter"
+PEER, OUTSIDE = "asked on its own segment", "asked beyond the perimeter"
 
 
 def gaps(*sides: str) -> set[str]:
     """What is said when nobody can be asked from these sides: every family over both protocols."""
-    return {f"{p}/{f} to web01 from {side}" for side in sides for f in ("IPv4", "IPv6") for p in ("TCP", "UDP")}
+    return {f"{p}/{f} to web01, {side}" for side in sides for f in ("IPv4", "IPv6") for p in ("TCP", "UDP")}
 
 
 def named(plan: Plan) -> set[str]:
@@ -54,10 +54,15 @@ def test_nobody_to_ask(nft_world: World) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "never", "left"),
-    [("attacker", (), gaps(OUTSIDE)), ("attacker", ("outside",), set()), ("web02", ("outside",), gaps(PEER))],
+    [
+        ("attacker", (), gaps(OUTSIDE)),
+        ("attacker", ("outside",), set()),
+        ("attacker", ("outside/udp",), {gap for gap in gaps(OUTSIDE) if gap.startswith("TCP")}),
+        ("web02", ("outside", "peer/tcp"), {gap for gap in gaps(PEER) if gap.startswith("UDP")}),
+    ],
 )
 def test_sides_that_never_reached_it(nft_world: World, missing: str, never: tuple[str, ...], left: set[str]) -> None:
-    """A side that the inventory says never reached the host needs no vantage; the other one still does."""
+    """A side, or one protocol of it, that the inventory says never reached the host needs no vantage; others do."""
     vantages = tuple(v for v in SITE.vantages if v.name != missing)
     site = replace(SITE, vantages=vantages, unreachable_from=never)
     assert named(Operator(nft_world, site).plan(Isolate())) == left
@@ -70,7 +75,7 @@ def test_no_answer_before(nft_world: World) -> None:
     operator = Operator(nft_world)
     try:
         plan = operator.plan(Isolate())
-        assert named(plan) == {f"TCP/IPv6 to web01 from {OUTSIDE}"}
+        assert named(plan) == {f"TCP/IPv6 to web01, {OUTSIDE}"}
         outcome = operator.carry(plan, Isolate())
         assert (outcome.status, outcome.exit_code) == ("unverified", 22)
         assert operator.undo(plan).exit_code == 0

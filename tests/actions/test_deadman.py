@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -89,7 +90,8 @@ def test_impostor_does_not_count(console: Console) -> None:
     argv = ("setpriv", "--reuid", "65534", "--clear-groups", "sh", "-c", "sleep 60; :", "remedy-deadman-R1")
     impostor = subprocess.Popen(console.host.enter(*argv))
     end = time.monotonic() + 5
-    while "remedy-deadman-R1" not in console.host.run("ps -eo args=") and time.monotonic() < end:
+    while not re.search("^nobody .*remedy-deadman-R1", console.host.run("ps -eo user=,args="), re.MULTILINE):
+        assert time.monotonic() < end
         time.sleep(0.02)
     assert console.state() == "off"
     assert console.do(guard().disarm)[0] == 3

@@ -16,7 +16,7 @@ from remedy.actions.release import Release
 from remedy.actions.undo import Undo
 from remedy.core.errors import HeldByOther, Refused, TargetUnfit, UsageError
 from remedy.engine import inspect
-from remedy.engine.run import Event
+from remedy.engine.job import Event
 
 
 def test_who_reaches_whom(world: World) -> None:

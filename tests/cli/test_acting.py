@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from remedy.actions import params
+from remedy.actions.isolate import Isolate
+from remedy.cli import act
 from remedy.core.canon import digest
+from remedy.core.values import Plan
 
 from .conftest import Console
 
@@ -77,6 +81,21 @@ def test_partial(console: Console) -> None:
     assert ends == {"web01": 0, "gone01": 21}
 
 
+def test_nonsense_of_one_host(console: Console) -> None:
+    """A host on which an intruder's programs answer nonsense is 25 for itself, and the other one is planned."""
+    assert console.world
+    peer = console.world.hosts["web02"]
+    place = peer.run("command -v id").strip()
+    peer.run("printf '#!/bin/sh\\necho evil\\n' > /run/id; chmod +x /run/id; mount --bind /run/id $1", place)
+    try:
+        said = console("isolate", "web01", "web02", "--dry-run", "--json")
+    finally:
+        peer.run("umount $1", place)
+    assert said.code == 20
+    ends = {t["target"]: t["exit_code"] for t in said.document["targets"]}
+    assert ends == {"web01": 10, "web02": 25}
+
+
 def test_stream(console: Console) -> None:
     """--jsonl is one JSON object a line, each with the schema's version, the whole document last."""
     said = console("isolate", "web01", "--yes", "--jsonl")
@@ -121,7 +140,26 @@ def test_saved_plan_of_another_world(console: Console) -> None:
     """A saved plan is refused when what it was computed from has changed, and nothing is sent."""
     assert console.world
     file = save(console)
-    console.world.target.run("nft add rule inet handmade input iifname out0 ip6 daddr 2001:db8:0:1::11 drop")
+    console.world.target.run("ip link add br9 type bridge")
+    try:
+        said = console("apply", str(file), "--yes", "--json")
+    finally:
+        console.world.target.run("ip link del br9")
+    assert (said.code, said.target["error"]["kind"]) == (25, "StalePlan")
+    assert "its facts" in said.target["error"]["message"]
+    assert "remedy_isolation" not in console.world.target.run("nft list ruleset")
+
+
+def test_saved_plan_whose_proof_has_changed(console: Console) -> None:
+    """A path that answered when the plan was saved, and does not now, makes the end unverified, not the plan stale."""
+    assert console.world
+    file = save(console)
+    console.world.target.run(
+        "nft add rule inet handmade input iifname out0 ip6 daddr 2001:db8:0:1::11 tcp dport 80 drop"
+    )
+    console.world.target.run(
+        "nft add rule inet handmade input iifname out0 ip6 daddr 2001:db8:0:1::11 tcp dport 22 drop"
+    )
     try:
         said = console("apply", str(file), "--yes", "--json")
     finally:
@@ -129,55 +167,50 @@ def test_saved_plan_of_another_world(console: Console) -> None:
             "nft -a list chain inet handmade input | sed -n 's/.*out0.*handle /delete rule inet "
             "handmade input handle /p' | nft -f -"
         )
-    assert (said.code, said.target["error"]["kind"]) == (25, "StalePlan")
-    assert "remedy_isolation" not in console.world.target.run("nft list ruleset")
+    assert (said.code, said.target["status"]) == (22, "unverified")
+    assert [line.partition(": ")[0] for line in said.target["doubts"]] == [
+        "TCP/IPv6 to web01 from beyond the perimeter"
+    ]
+    assert console.world.target.run("nft list tables").count("remedy_isolation") == 2
 
 
-def rehash(data: dict[str, Any]) -> None:
-    """What a careful forger does."""
+#: One plan, and the folder with the record that knows it, is enough: no forgery changes the host it was made for.
+SAVED: list[Path] = []
+
+
+def forge(data: dict[str, Any], way: str) -> None:
+    """Change a plan file, its hash too where a careful forger would."""
+    plan = data["plans"][0]["plan"]
+    if way == "byte":
+        plan["changes"][0]["do"]["stdin"] += " "
+        return
+    if way == "hash":
+        plan["changes"][0]["do"]["argv"] = ["sh", "-c", "touch /tmp/owned"]
+    elif way == "parameter":
+        plan["params"] = plan["params"].replace('"dns"', '"dnsx"')
+    elif way == "type":
+        plan["guard"]["seconds"] = "60"
+    elif way == "version":
+        data["remedy"] = "99.0"
+    else:
+        plan[way] = FORGED[way]
     for item in data["plans"]:
         item["hash"] = digest(item["plan"])
 
 
-#: One plan is enough to forge: no forgery changes the host it was made for.
-SAVED: list[str] = []
-
-
-def forge(data: dict[str, Any], way: str) -> None:
-    """Change a plan file."""
-    plan = data["plans"][0]["plan"]
-    if way == "byte":
-        plan["changes"][0]["do"]["stdin"] += " "
-    elif way == "hash":
-        plan["changes"][0]["do"]["argv"] = ["sh", "-c", "touch /tmp/owned"]
-        rehash(data)
-    elif way == "option":
-        plan["extra"] = 1
-        rehash(data)
-    elif way == "parameter":
-        plan["params"] = plan["params"].replace('"dns"', '"dnsx"')
-        rehash(data)
-    elif way == "action":
-        plan["action"] = "os.system"
-        rehash(data)
-    elif way == "schema":
-        plan["schema"] = 99
-        rehash(data)
-    elif way == "version":
-        data["remedy"] = "99.0"
-    elif way == "type":
-        plan["guard"]["seconds"] = "60"
-        rehash(data)
+FORGED = {"extra": 1, "schema": 99, "action": "os.system", "run": 'R1" accept; comment "', "target": "gone01"}
 
 
 @pytest.mark.parametrize(
     ("way", "code", "said"),
     [
         ("byte", 2, "altered since it was written"),
-        ("hash", 25, "what would be sent"),
-        ("option", 2, "unknown option 'extra'"),
-        ("parameter", 2, "unknown option 'dnsx'"),
-        ("action", 2, "no action is called 'os.system'"),
+        ("hash", 2, "the record knows no plan"),
+        ("extra", 2, "unknown option 'extra'"),
+        ("parameter", 2, "the record knows no plan"),
+        ("action", 2, "the record knows no plan"),
+        ("run", 2, "the record knows no plan"),
+        ("target", 2, "the record knows no plan"),
         ("schema", 2, "plan format 99"),
         ("version", 2, "was written by remedy '99.0'"),
         ("type", 2, "int is expected here, not str"),
@@ -187,15 +220,28 @@ def test_forged_plan(console: Console, way: str, code: int, said: str) -> None:
     """A plan file changed in any way is refused, even with its hash computed anew, and nothing is sent."""
     assert console.world
     if not SAVED:
-        SAVED.append(save(console).read_text())
-    file = console.folder / "plan.json"
-    data = json.loads(SAVED[0])
+        SAVED.append(save(console).parent)
+    console.folder = SAVED[0]
+    data = json.loads((console.folder / "plan.json").read_text())
     forge(data, way)
+    file = console.folder / "forged.json"
     file.write_text(json.dumps(data))
     got = console("apply", str(file), "--yes")
     assert got.code == code, got.err
     assert said in got.err
     assert "remedy_isolation" not in console.world.target.run("nft list ruleset")
+
+
+def test_foreign_plan(bare: Console) -> None:
+    """A plan that this record did not make is refused before anybody is asked: the host's silence does not show."""
+    file = bare.folder / "plan.json"
+    plan = Plan("isolate", "web01", "R7f3a9c01", "INC-1", "0", params(Isolate()))
+    act.save(file, [plan])
+    for _ in range(2):
+        got = bare("apply", str(file), "--yes", "--json")
+        assert (got.code, got.document["error"]["kind"]) == (2, "PlanFileError")
+        assert "--record" in got.document["error"]["hint"]
+        assert bare("isolate", "web01", "--dry-run").code == 21, "asking would have shown"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ import click
 import pytest
 
 from remedy.cli.main import COMMANDS, group, main
+from remedy.cli.screen import Screen
 from remedy.core.errors import EXIT_CODES
+from remedy.core.values import Change, Command, Plan
+from remedy.engine.outcome import Outcome
 
 from .conftest import SECRET, Console
 
@@ -241,6 +244,26 @@ def test_secrets_never_appear(bare: Console, more: list[str]) -> None:
     for file in bare.record.parent.rglob("*"):
         if file.is_file():
             assert SECRET.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "unsaid"),
+    [
+        ("rolled-back", ("stays cut off", "remedy undo R1"), ("NOT cut off",)),
+        ("reopened", ("the host is NOT cut off",), ("stays cut off", "remedy undo")),
+    ],
+)
+def test_fired_timer_is_said(
+    capsys: pytest.CaptureFixture[str], status: str, said: tuple[str, ...], unsaid: tuple[str, ...]
+) -> None:
+    """A timer that fired is 23 and says whether the host is still cut off, and how to take back what is left."""
+    plan = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", changes=(Change("x", "web01", Command(("true",))),))
+    outcome = Outcome(plan, status)
+    Screen(color=False, quiet=False, verbose=0, redact=str).outcome(outcome)
+    shown = " ".join("".join(capsys.readouterr()).split())
+    assert all(words in shown for words in said)
+    assert not any(words in shown for words in unsaid)
+    assert outcome.exit_code == 23
 
 
 def test_opening_shows_the_key(bare: Console) -> None:

@@ -137,7 +137,7 @@ def _plan(desk: Desk) -> Plan:
 
 @pytest.mark.parametrize("lost", [places for n in (1, 2) for places in itertools.combinations(("rules", "boot"), n)])
 def test_put_back_sends_what_is_gone(lost: tuple[str, ...]) -> None:
-    """What was removed is put back under a timer of its own, sessions that came in meanwhile end, nothing else is sent."""
+    """What was removed is put back under a timer, live sessions are ended again, and nothing else is sent."""
     desk = Desk()
     desk.apply(Contain())
     plan, engine = _plan(desk), desk.engine()

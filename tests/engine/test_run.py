@@ -23,14 +23,16 @@ from remedy.core.errors import (
     Interrupted,
     Partial,
     RecordUnavailable,
+    Refused,
     StalePlan,
     Unreachable,
     UsageError,
 )
 from remedy.core.ports import Reader
 from remedy.core.values import Command, Context, Entry, Expect, Plan, Site, Target, wanted
-from remedy.engine import replay
-from remedy.engine.run import APPROVAL_SECONDS, Engine, Event, Job
+from remedy.engine import limits, replay
+from remedy.engine.job import Event, Job
+from remedy.engine.run import APPROVAL_SECONDS, Engine
 
 ISOLATED = {"rules": "isolated", "boot": "hook", "flows": "cut", "timer": "off"}
 UNTOUCHED = {"rules": "", "boot": "", "flows": "live", "timer": "off"}
@@ -187,6 +189,26 @@ def test_refused_in_the_middle_is_partial(desk: Desk) -> None:
     [run] = replay.unfinished(desk.journal())
     assert replay.resume(desk.engine(), run).status == "verified"
     assert desk.toy.snapshot() == ISOLATED
+
+
+def test_not_admitted(desk: Desk) -> None:
+    """A limit that others have used up meanwhile ends the run before anything is sent, and it counts for nothing."""
+    engine = desk.engine()
+    counted: list[dict[str, str]] = []
+
+    def full(plan: Plan) -> None:
+        counted.append(limits.isolated(desk.journal()))
+        raise Refused(f"one more than {plan.target} would be too many", hint="wait")
+
+    engine.admit = full
+    with pytest.raises(Refused, match="too many"):
+        desk.apply(Contain(), engine=engine)
+    assert counted == [{"web01": "R1"}], "its own approval could be counted by everybody"
+    assert desk.journal().kinds("R1") == ["plan", "approval", "outcome"]
+    assert not desk.toy.sent
+    assert not desk.pages.leases
+    assert limits.isolated(desk.journal()) == {}
+    assert not list(replay.unfinished(desk.journal()))
 
 
 def test_held_by_another_run(desk: Desk) -> None:

@@ -284,7 +284,7 @@ def test_missing_facts_are_refused(key: str) -> None:
         ("dev=br0 type=1 kind=bridge", ""),
         ("dev=eth0.7 type=1 kind=vlan", ""),
         ("dev=ib0 type=32 kind=", ""),
-        ("dev=ppp0 type=512 kind=ppp", ""),
+        ("dev=ppp0 type=512 kind=ppp", "ppp0"),
         ("dev=lo type=772 kind=", ""),
         ("dev=wg0 type=65534 kind=wireguard", "wg0"),
         ("dev=tun0 type=65534 kind=tun", "tun0"),

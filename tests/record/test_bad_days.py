@@ -197,8 +197,9 @@ def test_deleted_record_is_not_begun_anew_over_its_checkpoints(opener: Opener, p
     opener().checkpoint()
     opener().close()
     for each in path.parent.glob("record.db*"):
-        each.unlink()
-    with pytest.raises(RecordBroken, match="move the `checkpoints` folder away"):
+        if each.is_file():
+            each.unlink()
+    with pytest.raises(RecordBroken, match=r"move the folder .*record\.db\.checkpoints away"):
         opener()
 
 

@@ -284,7 +284,7 @@ def test_checkpoint_states_head_and_size(record: Record, path: Path) -> None:
     assert (seq, json.loads(announced.body)["fingerprint"]) == (2, record.fingerprint())
     assert key.fingerprint == record.fingerprint()
     assert checkpoints.read_file(path, 1) == signed
-    assert (path.parent / "checkpoints" / "00000001.txt.sig").read_text() == signed.signature
+    assert (path.with_name(f"{path.name}.checkpoints") / "00000001.txt.sig").read_text() == signed.signature
 
 
 def test_same_head_is_signed_once(record: Record) -> None:
@@ -302,7 +302,7 @@ def test_checkpoint_files_lost_in_a_crash_are_written_later(record: Record, path
     record.append("note", {}, incident="I")
     record.checkpoint()
     for name in ("00000002.txt", "00000002.txt.sig"):
-        (path.parent / "checkpoints" / name).unlink()
+        (path.with_name(f"{path.name}.checkpoints") / name).unlink()
     assert [f.kind for f in verify(path).findings] == ["file-missing"]
     record.append("note", {}, incident="I")
     record.checkpoint()

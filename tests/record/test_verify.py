@@ -235,7 +235,7 @@ def test_checkpoint_removed_with_its_files_is_missed(path: Path, tamper: Tamper)
     """A checkpoint from the middle leaves a gap in the numbers when it is removed everywhere."""
     tamper("DELETE FROM checkpoint WHERE number = 1")
     for name in ("00000001.txt", "00000001.txt.sig"):
-        (path.parent / "checkpoints" / name).unlink()
+        (path.with_name(f"{path.name}.checkpoints") / name).unlink()
     report = verify(path)
     assert [str(finding) for finding in report.damage] == ["checkpoint 1 and all before 2 are gone, database and files"]
 
@@ -247,7 +247,7 @@ def test_tail_cut_off_with_all_its_traces_contradicts_a_checkpoint_held_elsewher
     tamper("DELETE FROM entry WHERE seq > 13", "DELETE FROM checkpoint WHERE number = 2")
     rebuild(path)
     for name in ("00000002.txt", "00000002.txt.sig"):
-        (path.parent / "checkpoints" / name).unlink()
+        (path.with_name(f"{path.name}.checkpoints") / name).unlink()
     assert verify(path).ok
     assert kinds(path, held=[held]) == {"checkpoint-missing": (0, 0), "cut-off": (14, 20)}
 
@@ -255,7 +255,7 @@ def test_tail_cut_off_with_all_its_traces_contradicts_a_checkpoint_held_elsewher
 @pytest.mark.usefixtures("filled")
 def test_changed_checkpoint_file_is_found(path: Path) -> None:
     """A checkpoint file that differs from the database is damage; a missing one is a remark."""
-    first = path.parent / "checkpoints" / "00000001.txt"
+    first = path.with_name(f"{path.name}.checkpoints") / "00000001.txt"
     first.write_text(first.read_text().replace("number 1", "number 7"))
     assert kinds(path) == {"checkpoint-edited": (0, 0), "bad-signature": (0, 0)}
     first.unlink()

@@ -17,8 +17,9 @@ from remedy.actions.release import Release
 from remedy.actions.undo import Undo
 from remedy.core.values import Plan, Site
 from remedy.engine import replay
+from remedy.engine.job import Job
 from remedy.engine.outcome import Outcome
-from remedy.engine.run import Engine, Job
+from remedy.engine.run import Engine
 
 
 class Watch:

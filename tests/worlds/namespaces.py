@@ -23,6 +23,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 #: PID 1 of a host: answers once its own /run and /etc are there, then reaps orphans until its maker is gone.
 _INIT: Final = """
 set -e
+mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
 mkdir -p /run/upper /run/work /run/sshd
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc

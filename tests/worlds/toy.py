@@ -19,8 +19,9 @@ from remedy.core.canon import Json
 from remedy.core.errors import ConnectFailed, ConnectionLost, RemedyError
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Command, Context, Expect, Guard, Plan, Probe, Reply, Site, Target, wanted
+from remedy.engine.job import Event, Job
 from remedy.engine.outcome import Outcome
-from remedy.engine.run import Engine, Event, Job
+from remedy.engine.run import Engine
 
 TARGET = Target("web01", "198.18.1.11")
 SITE = Site()

@@ -15,11 +15,12 @@ from remedy.actions import params
 from remedy.actions.containment import boot, host_layer
 from remedy.actions.containment import iptables as by_iptables
 from remedy.actions.containment import nft as by_nft
+from remedy.actions.containment.deadman import disarming
 from remedy.core.canon import canonical
 from remedy.core.errors import Refused
 from remedy.core.ports import Reader
-from remedy.core.values import Cell, Change, Context, Expect, Plan, Site, Target, wanted
-from remedy.probes import files, host, iptables, nft, reach
+from remedy.core.values import Cell, Change, Context, Expect, Plan, Probe, Site, Target, wanted
+from remedy.probes import deadman, files, host, iptables, nft, reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,11 @@ class Release:
                 f"{target.name} carries an isolation that remedy did not place",
                 hint="`nft list table inet remedy_isolation` on the host shows it; --force takes it away all the same",
             )
+        timer = deadman.state(whose.get("run", ""))
+        ticking = bool(whose.get("run")) and reader.ask([timer], at=target.name)[0] == "armed"
         there = {p: s for p, s in zip(host_layer.LEFT_BEHIND, states, strict=True) if s != "absent:"}
         steps = [
+            *([_disarming(target.name, whose["run"], timer)] if ticking else []),
             *_hooks(target.name, facts["init"], there),
             *_rules(target.name, tables, chains),
         ]
@@ -68,6 +72,18 @@ class Release:
             unproven=() if self.cells or not steps else ("the record holds no certificate: nothing to compare with",),
             facts=canonical({"boot": facts["boot"], "whose": cast("Any", whose)}).decode(),
         )
+
+
+def _disarming(target: str, run: str, timer: Probe) -> Change:
+    """An interrupted run's timer has nothing left to guard."""
+    return Change(
+        why=f"the dead-man timer of run {run} is ended",
+        at=target,
+        do=disarming(run),
+        seen=timer,
+        before=wanted("armed"),
+        after=wanted("off"),
+    )
 
 
 def _hooks(target: str, init: str, there: dict[str, str]) -> list[Change]:

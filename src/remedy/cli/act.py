@@ -22,8 +22,9 @@ from remedy.core.canon import Json, encode
 from remedy.core.errors import ApprovalNeeded, Interrupted, RecordUnavailable, RemedyError
 from remedy.core.values import Plan
 from remedy.engine import fleet
+from remedy.engine.job import Event, Job, Ticket
 from remedy.engine.outcome import Outcome
-from remedy.engine.run import Engine, Event, Job, Ticket
+from remedy.engine.run import Engine
 
 
 @dataclass(slots=True)
@@ -104,7 +105,6 @@ class Acting:
         if changing:
             try:
                 self._approve(changing)
-                self._check_limits([job for job, _ in ready])  # others may have used up the budget meanwhile
             except RemedyError as error:
                 failed += [(job, error) for job, _ in ready]
                 for job, _ in ready:
@@ -146,7 +146,7 @@ class Acting:
                 documents.append(document.of_outcome(outcome, self.world.record.head()[1]))
                 if not (self.options.json or self.options.jsonl):
                     self.screen.outcome(outcome)
-                    if outcome.plan.action == "isolate" and not self.options.quiet:
+                    if outcome.plan.action == "isolate" and outcome.status != "reopened":
                         self.screen.card(outcome.plan)
             else:
                 self._refuse(job, incident, outcome)

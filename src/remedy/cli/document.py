@@ -15,7 +15,7 @@ from remedy.engine.inspect import Drift
 from remedy.engine.outcome import Outcome
 
 if TYPE_CHECKING:
-    from remedy.engine.run import Event
+    from remedy.engine.job import Event
 
 SCHEMA: Final = 1
 
@@ -69,7 +69,7 @@ def of_outcome(outcome: Outcome, evidence: str) -> dict[str, Json]:
     return {
         "target": plan.target,
         "run": plan.run,
-        "undo_id": plan.run if plan.changes else None,
+        "undo_id": plan.run if plan.changes and plan.action == "isolate" else None,
         "action": plan.action,
         "status": outcome.status,
         "exit_code": outcome.exit_code,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from remedy.core.text import printable
 from remedy.core.values import Cell, Change, Plan, Verdict
 from remedy.engine.inspect import Drift
+from remedy.engine.job import Event
 from remedy.engine.outcome import Outcome
-from remedy.engine.run import Event
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -47,7 +47,12 @@ class Screen:
             stream = self._streams[talk]
             width = None if stream.isatty() else _WIDTH_OF_PIPES
             self._consoles[talk] = Console(
-                file=stream, no_color=not self.color, highlight=False, markup=False, emoji=False, width=width
+                file=stream,
+                color_system="auto" if self.color else None,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                width=width,
             )
         return self._consoles[talk]
 
@@ -108,7 +113,7 @@ class Screen:
             self._rules(plan)
         cells = sum(len(expect.cells) for expect in plan.expects)
         if plan.expects:
-            self.say(f"  proof    {len(plan.expects)} expectations; {cells} paths to ask again that answer now")
+            self.say(f"  proof    {len(plan.expects)} expectations; {cells} paths to ask")
         for line in plan.unproven:
             self.say(f"  unproven {line}", "yellow")
         for line in plan.notes:
@@ -187,7 +192,7 @@ class Screen:
                 "  grade: host layer only. Root on the host can take it away: cut it off at the switch too.",
                 "dim",
             )
-        if plan.changes and plan.action == "isolate":
+        if plan.changes and plan.action == "isolate" and outcome.status != "reopened":
             self.say(f"  take it back with: remedy undo {plan.run}", "dim")
 
     def drift(self, drift: Drift) -> None:

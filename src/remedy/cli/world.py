@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 from remedy import __version__
 from remedy.cli.options import Common
 from remedy.core.errors import UsageError
-from remedy.core.values import Context, Secret, Site, Target, Vantage
+from remedy.core.values import Context, Plan, Secret, Site, Target, Vantage
 
 if TYPE_CHECKING:  # imported when used: start-up pays for none of them
-    from remedy.engine.run import Engine, Event
+    from remedy.engine.job import Event
+    from remedy.engine.run import Engine
     from remedy.inventory import Inventory
     from remedy.record.journal import Record
     from remedy.transports.guard import Sessions
@@ -158,7 +159,11 @@ class World:
         """An engine over the sessions and the record."""
         from remedy.engine.run import Engine  # noqa: PLC0415
 
-        return Engine(self.sessions, self.record, SystemClock(), self.actor, self.observe, self.stop)
+        def admit(plan: Plan) -> None:
+            if plan.action == "isolate":
+                self.check_limits([plan.target], counted=True)
+
+        return Engine(self.sessions, self.record, SystemClock(), self.actor, self.observe, self.stop, admit)
 
     def login(self, host: str) -> str:
         """As whom we are logged in there, for the record."""
@@ -200,7 +205,7 @@ class World:
                     self._watching.append((vantage, seen))
         yield from (vantage for vantage, seen in self._watching if name in seen and vantage.name != name)
 
-    def check_limits(self, names: Sequence[str]) -> None:
+    def check_limits(self, names: Sequence[str], *, counted: bool = False) -> None:
         """Raise Refused when isolating these hosts would break a limit of the inventory."""
         from remedy.engine import limits  # noqa: PLC0415
 
@@ -209,6 +214,7 @@ class World:
             names,
             journal=self.record,
             now=time.time(),
+            counted=counted,
             per_hour=min(self.inventory.policy(name).budget.isolations_per_hour for name in names),
             protected=frozenset(name for name in names if self.inventory.policy(name).protected),
             groups={

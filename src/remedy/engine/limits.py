@@ -57,11 +57,12 @@ def check(
     per_hour: int,
     protected: frozenset[str],
     groups: Mapping[str, Share],
+    counted: bool = False,
 ) -> None:
     """Raise Refused when isolating these targets would break a limit. `now` in seconds since 1970.
 
     `per_hour` bounds the isolations approved within an hour. The groups "all" and "ungrouped" have no share to keep,
-    nor has a group of one.
+    nor has a group of one. `counted` says that the record has the targets' own approvals already.
     """
     if hit := [name for name in targets if name in protected]:
         raise Refused(
@@ -73,7 +74,7 @@ def check(
         for entry in journal.entries(kinds=("approval",))
         if json.loads(entry.body)["action"] == "isolate" and now - _seconds(entry.time) < _HOUR
     )
-    if recent + len(targets) > per_hour:
+    if recent + (0 if counted else len(targets)) > per_hour:
         raise Refused(
             f"{recent} hosts were isolated within the last hour; {len(targets)} more would exceed {per_hour}",
             hint="isolations_per_hour in remedy_budget is the limit; a runaway hook looks just like this",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,9 @@ EXIT: Final[dict[str, int]] = {
     "unreachable": 21,
     "would-change": 10,
 }
+
+
+_MOST_CELLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Outcome:
 def judge(plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...]) -> Outcome:
     """Verified only when every step worked, every expectation holds and nothing is left unproven."""
     doubts = [f"{step.why}: {step.said or 'failed'}" for step in steps if not step.ok]
-    doubts += [f"{v.expect.why}: {v.error or 'no'}" for v in verdicts if not v.held]
+    doubts += [f"{v.expect.why}: {v.error or _wrong(v)}" for v in verdicts if not v.held]
     doubts += plan.unproven
     layers = dict.fromkeys(change.layer for change in (*plan.changes, *plan.keep))
     held = tuple(
@@ -69,3 +73,14 @@ def judge(plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...]) ->
     )
     done = "unchanged" if plan.is_noop else "verified"
     return Outcome(plan, "unverified" if doubts else done, steps, verdicts, tuple(doubts), held)
+
+
+def _wrong(verdict: Verdict) -> str:
+    """What was answered instead: for cells the first few that are not as they should be."""
+    if not verdict.expect.cells:
+        return "no"
+    states = json.loads(verdict.answer) if verdict.answer else []
+    states += ["unknown"] * (len(verdict.expect.cells) - len(states))
+    rows = zip(verdict.expect.cells, verdict.expect.cell_holds(states), states, strict=False)
+    bad = [f"{c.direction} {c.protocol} {c.address} port {c.port} is {state}" for c, held, state in rows if not held]
+    return ", ".join(bad[:_MOST_CELLS]) + (f" and {len(bad) - _MOST_CELLS} more" if len(bad) > _MOST_CELLS else "")

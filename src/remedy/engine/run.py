@@ -11,9 +11,8 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Final
 
-from remedy.actions import Action
 from remedy.actions.undo import Undo
 from remedy.core.canon import Json, canonical, encode
 from remedy.core.errors import (
@@ -32,7 +31,8 @@ from remedy.core.errors import (
 )
 from remedy.core.ports import Journal, Session
 from remedy.core.text import printable
-from remedy.core.values import Change, Context, Expect, Guard, Plan, Reply, Site, Target, Verdict
+from remedy.core.values import Change, Expect, Guard, Plan, Reply, Verdict
+from remedy.engine.job import Clock, Event, Job, Ticket
 from remedy.engine.outcome import Outcome, Step, judge
 
 #: Seconds an approval holds; a plan that waited longer is approved again.
@@ -41,67 +41,22 @@ APPROVAL_SECONDS = 900
 _GRACE = 20.0
 _BETWEEN_LOGINS = 1.0
 _MOST_SAID = 400
+#: What a status says that the steps do not.
+_MEANS: Final[dict[str, tuple[str, ...]]] = {
+    "rolled-back": ("the dead-man timer fired before the run was confirmed: sshd is open to every address",),
+    "reopened": ("the dead-man timer fired before the run was confirmed, and gave the isolation up",),
+}
 #: The status of a step that had no effect yet when the target was asked after a broken session.
 _NOT_YET = 255
 
 
-class Clock(Protocol):
-    """Time, passed in. `monotonic` in seconds for waiting, `sleep` in seconds; `now` in seconds since 1970."""
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-    def now(self) -> float:
-        """Seconds since 1970, UTC."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """An approval: bound to one plan's hash, by somebody, until a time (seconds since 1970).
-
-    `login` says as whom remedy is logged in on the target, and which host key it accepted.
-    """
-
-    plan_hash: str
-    by: str
-    expires: float
-    login: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something worth showing while a run goes on. `kind`: phase, step, reply, verdict or note."""
-
-    target: str
-    kind: str
-    text: str
-    ok: bool = True
-    run: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One action on one target, with everything its plan is computed from."""
-
-    action: Action
-    target: Target
-    site: Site
-    context: Context
-
-    def plan(self, session: Session) -> Plan:
-        """Plan from the world as it is now. Reads only."""
-        return self.action.plan(self.target, self.site, self.context, session)
-
-
 @dataclass(slots=True)
 class Engine:
-    """Carries plans out. `observe` hears of everything as it happens; `stop` asks to end before the next step."""
+    """Carries plans out. `observe` hears of everything as it happens; `stop` asks to end before the next step.
+
+    `admit` raises Refused for a plan that breaks a limit, its own approval being counted already: of two operators
+    who approve at the same moment neither can miss the other.
+    """
 
     session: Session
     journal: Journal
@@ -109,6 +64,7 @@ class Engine:
     holder: str
     observe: Callable[[Event], None] = lambda _event: None
     stop: threading.Event = field(default_factory=threading.Event)
+    admit: Callable[[Plan], None] = lambda _plan: None
 
     def approve(self, plan: Plan, by: str, login: str = "") -> Ticket:
         """A ticket for exactly this plan."""
@@ -175,6 +131,12 @@ class Engine:
         self._append(plan, "plan", {"plan": encode(plan), "hash": plan.hash, "action": plan.action})
         approval: dict[str, Json] = {"plan": ticket.plan_hash, "by": ticket.by, "login": ticket.login}
         self._append(plan, "approval", {**approval, "action": plan.action})
+        try:
+            self.admit(plan)  # now that everybody can count this one
+        except Refused:
+            body: dict[str, Json] = {"status": "refused", "exit_code": Refused.exit_code, "action": plan.action}
+            self._append(plan, "outcome", body)
+            raise
         return self._guarded(plan)
 
     def _guarded(self, plan: Plan) -> Outcome:
@@ -257,7 +219,7 @@ class Engine:
             reply = self.session.send(change.do, at=at)
         except (ConnectionLost, TimedOut, AnswerUnusable, ElevationFailed) as error:
             reply = self._settle(change, at, error)
-        said = printable(reply.err or reply.out, _MOST_SAID, one_line=True).strip() if reply.status else ""
+        said = printable((reply.err or reply.out).strip(), _MOST_SAID, one_line=True) if reply.status else ""
         self._append(plan, "sent", {"step": name, "why": why, "status": reply.status, "said": said})
         step = Step(name, why, reply.status == 0, said, late=reply.status == _NOT_YET)
         self._tell(plan, "reply", said or why, ok=step.ok)
@@ -333,7 +295,7 @@ class Engine:
     ) -> Outcome:
         outcome = judge(plan, steps, verdicts)
         if status:
-            doubts = outcome.doubts or (status,)
+            doubts = (*outcome.doubts, *_MEANS.get(status, ()))
             outcome = Outcome(plan, status, steps, verdicts, doubts, ())
         body: dict[str, Json] = {"status": outcome.status, "exit_code": outcome.exit_code, "action": plan.action}
         body |= {"target": plan.target, "plan": plan.hash, "held": [*outcome.held], "doubts": [*outcome.doubts]}

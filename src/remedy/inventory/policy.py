@@ -51,8 +51,8 @@ class Policy:
     for never), `vantage_for` which (patterns). `probe` are the host's ports to be probed, `canaries` outside addresses
     it is probed towards on `canary_ports`, `resolvers` the name servers it uses. `impact` says what its loss means.
     `protected` hosts are never isolated. `dns` is "closed" or "pinned" during isolation. `require_grade` is the least
-    layer that counts as contained: "", "host" or "network". `unreachable_from` are the
-    sides ("peer", "outside") from which nobody could reach the host before either.
+    layer that counts as contained: "", "host" or "network". `unreachable_from` are the sides from which nobody could
+    reach the host before either: "peer", "outside", or one protocol alone, such as "outside/udp".
     """
 
     known_hosts: str = ""
@@ -205,7 +205,10 @@ def _budget(place: _Place, value: object) -> Budget:
 
 
 def _sides(place: _Place, value: object) -> tuple[str, ...]:
-    return tuple(_choice("peer", "outside")(place, word) for word in _words(place, value))
+    return tuple(
+        _choice("peer", "outside", "peer/tcp", "peer/udp", "outside/tcp", "outside/udp")(place, word)
+        for word in _words(place, value)
+    )
 
 
 #: Every policy key and the function that reads its value; the reference documentation is checked against it.

@@ -138,7 +138,7 @@ def parse_peer(reply: Reply) -> Json:
 
     An IPv6 link-local client may carry a zone (``fe80::1%eth0``). An empty line means that the session is not SSH:
     null. `tunnel` names a device whose packets travel inside others (ARPHRD types of if_arp.h: 1 is Ethernet, 32
-    InfiniBand, 512 PPP, 772 loopback), which an isolation would cut off underneath the session.
+    InfiniBand, 772 loopback), which an isolation would cut off underneath the session.
     """
     lines = [*text(reply, "reading SSH_CONNECTION").splitlines(), "", ""]
     words = lines[0].split()
@@ -153,7 +153,7 @@ def parse_peer(reply: Reply) -> Json:
     if not ok:
         raise AnswerUnusable("SSH_CONNECTION on the target makes no sense", hint="nothing was changed")
     device = dict(word.partition("=")[::2] for word in lines[1].split())
-    carried = device.get("kind") in _CARRIED or device.get("type", "") not in {"", "1", "32", "512", "772"}
+    carried = device.get("kind") in _CARRIED or device.get("type", "") not in {"", "1", "32", "772"}
     return {"client": client, "server": server, "port": port, "tunnel": device.get("dev", "") if carried else ""}
 
 

@@ -126,7 +126,7 @@ def newest(db: sqlite3.Connection) -> Signed | None:
 
 def folder(record: Path) -> Path:
     """Where the checkpoint files of a record lie."""
-    return record.with_name("checkpoints")
+    return record.with_name(f"{record.name}.checkpoints")
 
 
 def file_numbers(record: Path) -> list[int]:

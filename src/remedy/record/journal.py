@@ -352,11 +352,12 @@ class Record:
                 self._reader.execute("ROLLBACK")
         size, known = (checkpoints.parse(last.body).size, last.number) if last else (0, 0)
         if (there and there[-1] > known) or size > seq:
+            kept = checkpoints.folder(self.path)
             raise RecordBroken(
                 f"entries were cut off: checkpoint {max(there[-1] if there else 0, known)} is there, "
                 f"but the record has {known} checkpoints and {seq} entries",
                 where=str(self.path),
-                hint="`remedy incident verify` shows the extent; to start anew, move the `checkpoints` folder away",
+                hint=f"`remedy incident verify` shows the extent; to start anew, move the folder {kept} away",
             )
 
     def _rows(self, query: str, values: tuple[int | str, ...]) -> list[tuple[Any, ...]]:

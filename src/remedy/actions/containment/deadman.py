@@ -51,6 +51,11 @@ end_timers; exit 0
 )
 
 
+def disarming(run: str) -> Command:
+    """End the timer of a run; status 3 when none is ticking."""
+    return Command(("sh", "-c", _DISARM, "remedy-disarm", run))
+
+
 def guard(target: str, rules: HostRules, context: Context, *, seconds: int, reopen: bool) -> Guard:
     """The timer of one isolation. `reopen` is the explicit policy to give up containment when unconfirmed."""
     what = (
@@ -64,7 +69,7 @@ def guard(target: str, rules: HostRules, context: Context, *, seconds: int, reop
         at=target,
         seconds=seconds,
         arm=Command(("sh", "-c", _ARM, "remedy-arm", context.run, str(seconds), *fallback.argv), stdin=fallback.stdin),
-        disarm=Command(("sh", "-c", _DISARM, "remedy-disarm", context.run)),
+        disarm=disarming(context.run),
         state=deadman.state(context.run),
         seen=rules.seen,
         fallen=wanted(rules.before if reopen else rules.fallen),

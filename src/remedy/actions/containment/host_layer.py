@@ -276,20 +276,22 @@ def _already(plan: Plan, scene: Scene, found: Found) -> Plan:
     if whose.get("state") == "fallback":
         raise HeldByOther(
             f"the dead-man timer of {owner} has fired on {target.name}: cut off, but sshd is open to everybody",
-            hint=f"`remedy resume`, or `remedy release {target.name}` and isolate again",
+            hint=f"`remedy release {target.name}` and isolate again: for that moment the host is open",
         )
     if whose.get("incident") != context.incident:
         raise HeldByOther(
             f"{target.name} is already isolated by {owner}",
             hint=f"`remedy incident show {whose.get('incident', '?')}`, or `remedy release {target.name}` first",
         )
-    seen = nft.tables(by_nft.INET, by_nft.BRIDGE) if found.tables else iptables.chains()
-    expect = Expect("the rules are still in place", target.name, seen, wanted(found.tables or found.chains))
     proven = scene.options.proven
-    unproven = () if proven else (f"the record holds no certificate of run {whose.get('run', '?')}",)
+    if not proven:
+        raise HeldByOther(
+            f"{target.name} is already isolated by {owner}, which this record does not know",
+            hint="use the record it was isolated with (--record), or release it first",
+        )
     facts = canonical({"by": whose.get("run", "")}).decode()
     notes = (f"already isolated by {owner}",)
-    return replace(plan, expects=proven or (expect,), unproven=unproven, notes=notes, facts=facts)
+    return replace(plan, expects=proven, notes=notes, facts=facts)
 
 
 def _refuse_leftovers(target: Target, found: Found) -> None:

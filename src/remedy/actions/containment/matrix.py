@@ -134,13 +134,13 @@ def _gaps(target: str, addresses: Sequence[str], proven: Sequence[Cell], never: 
     places = {"peer": "on its own segment", "outside": "beyond the perimeter"}
     for name in sorted({family(a) for a in addresses if not ipaddress.ip_address(a).is_link_local}):
         for role, place in places.items():
-            if role in never:
-                continue
             for protocol in ("TCP", "UDP"):
+                if role in never or f"{role}/{protocol.lower()}" in never:
+                    continue
                 if not any((c.direction, c.role, c.family, c.protocol) == ("in", role, name, protocol) for c in proven):
                     how = f"a vantage {place} (remedy_vantage: {role})"
                     out.append(
-                        f"{protocol}/{name} to {target} from {place}: nothing answered before, or {how} is missing"
+                        f"{protocol}/{name} to {target}, asked {place}: nothing answered before, or {how} is missing"
                     )
         for protocol in ("TCP", "UDP"):
             if not any((c.direction, c.family, c.protocol) == ("out", name, protocol) for c in proven):

@@ -72,14 +72,14 @@ Examples:
 def command(ctx: click.Context, /, file: Path, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Carry out a saved plan: exactly those bytes, or nothing.
 
-    The plan is computed again from live facts; when it comes out different in any byte that would be sent or any
-    answer that would prove it, it is refused (exit 25).
+    The plan is computed again from live facts; when it comes out different in any byte that would be sent, it is
+    refused (exit 25). Only plans that this record made are taken, and each only once.
     """
     plans = load(file)
     with world(common(ctx, given)) as around:
         from remedy.actions import build  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import limits, replay  # noqa: PLC0415
-        from remedy.engine.run import Job  # noqa: PLC0415
+        from remedy.engine.job import Job  # noqa: PLC0415
 
         cut_off = {*limits.isolated(around.record), *(plan.target for plan in plans)}
         jobs = []

@@ -63,7 +63,7 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], confirm_seconds: int,
         names = around.inventory.select(hosts)
         from remedy.actions.isolate import Isolate  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import limits, replay  # noqa: PLC0415
-        from remedy.engine.run import Job  # noqa: PLC0415
+        from remedy.engine.job import Job  # noqa: PLC0415
 
         incident = around.incident(f"isolate {', '.join(names)}")
         runs = limits.isolated(around.record)

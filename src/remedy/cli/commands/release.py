@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, **given:
     with world(common(ctx, given)) as around:
         from remedy.actions.release import Release  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import limits, replay  # noqa: PLC0415
-        from remedy.engine.run import Job  # noqa: PLC0415
+        from remedy.engine.job import Job  # noqa: PLC0415
 
         names = around.inventory.select(hosts)
         runs = limits.isolated(around.record)

@@ -31,7 +31,7 @@ def command(ctx: click.Context, /, run: str, force: bool, **given: Any) -> int: 
     with world(common(ctx, given)) as around:
         from remedy.actions.undo import Undo  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import replay  # noqa: PLC0415
-        from remedy.engine.run import Job  # noqa: PLC0415
+        from remedy.engine.job import Job  # noqa: PLC0415
 
         plan = replay.read(around.record, run).plan
         incident = around.options.incident or plan.incident
