@@ -55,7 +55,7 @@ def test_tampering_is_found_and_put_back(world: World) -> None:
             assert drift.gone == ("1",), tampering
             outcome = inspect.put_back(engine, drift)
             assert outcome.status == "verified", (tampering, outcome.doubts)
-            assert inspect.look(engine, plan).holds
+        assert inspect.look(engine, plan).holds
 
 
 def test_what_tampering_leaves_is_taken_away(world: World) -> None:
@@ -202,8 +202,7 @@ def test_lease_is_renewed_on_its_link_alone(world: World) -> None:
         world.target.inside(say)
         return [heard(server) for server in servers]
 
-    with isolated(Operator(world)):
-        assert renews() == [False, False], "nothing is leased: nothing is renewed"
+    assert renews() == [True, True], "before, DHCP goes anywhere"
     lease = "ip addr change 198.18.1.11/24 dev seg0 valid_lft {0} preferred_lft {0}"
     world.target.run(lease.format("3000"))
     try:

@@ -24,7 +24,7 @@ _ARM = (
     + r"""
 run=$1 secs=$2; shift 2
 rules=$(cat; printf x)
-find_timers; end_timers
+find_timers; old=" $pids "; end_timers
 (
   if [ -d /run/systemd/system ] && systemd-run --quiet --collect --scope true 2>/dev/null; then
     own_scope='systemd-run --quiet --collect --scope'
@@ -34,7 +34,8 @@ find_timers; end_timers
 ) </dev/null >/dev/null 2>&1 &
 n=0
 while [ $n -lt 50 ]; do
-  find_timers; [ -z "$pids" ] || exit 0
+  find_timers
+  for p in $pids; do case $old in *" $p "*) ;; *) exit 0 ;; esac; done  # one that is still dying is not the new one
   n=$((n + 1)); sleep 0.02 2>/dev/null || sleep 1
 done
 echo 'the timer did not start' >&2; exit 1

@@ -169,6 +169,6 @@ def rules(
 
 
 def fallback_text(paths: Paths, context: Context, *, bridge: bool) -> str:
-    """What the timer loads: isolated as before, sshd reachable from anywhere. Fails when the table is gone."""
+    """What the timer loads: isolated as before, sshd reachable from anywhere."""
     text = tables(paths, stamp(context, "fallback"), bridge=bridge, anyone=True)
     return deletion(bridge=bridge) + text
