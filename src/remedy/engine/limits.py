@@ -30,7 +30,6 @@ def isolated(journal: Journal) -> dict[str, str]:
     """Hosts that the record holds to be isolated now, with the run that did it; runs without an outcome count."""
     now: dict[str, str] = {}
     begun: set[str] = set()
-    freed: dict[str, str] = {}  # by which release or undo, from which isolation
     for entry in journal.entries(kinds=("approval", "outcome")):
         body = json.loads(entry.body)
         action, target, status = body["action"], body["target"], body.get("status")
@@ -41,11 +40,9 @@ def isolated(journal: Journal) -> dict[str, str]:
             elif entry.run in begun and status in {"verified", "unverified", "rolled-back"}:
                 now[target] = entry.run
             elif now.get(target) == entry.run:
-                freed[body.get("by", "")] = now.pop(target)
-        elif status == "undone" and entry.run in freed:
-            now[target] = freed[entry.run]
-        elif action == "release" and status in {"verified", "unverified", "unchanged"} and target in now:
-            freed[entry.run] = now.pop(target)
+                del now[target]  # refused, failed, reopened, or undone
+        elif action == "release" and status in {"verified", "unverified", "unchanged"}:
+            now.pop(target, None)
     return now
 
 
