@@ -8,8 +8,9 @@ asked again: they have to answer as they did before the isolation.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from remedy.actions import params
 from remedy.actions.containment import boot, host_layer
@@ -21,6 +22,8 @@ from remedy.core.errors import Refused
 from remedy.core.ports import Reader
 from remedy.core.values import Cell, Change, Context, Expect, Plan, Probe, Site, Target, wanted
 from remedy.probes import deadman, files, host, iptables, nft, reach
+
+_RUN: Final = re.compile(r"[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,13 @@ class Release:
                 f"{target.name} carries an isolation that remedy did not place",
                 hint="`nft list table inet remedy_isolation` on the host shows it; --force takes it away all the same",
             )
-        timer = deadman.state(whose.get("run", ""))
-        ticking = bool(whose.get("run")) and reader.ask([timer], at=target.name)[0] == "armed"
+        # The name comes from the host, and goes into a pattern there: only what can be a run's name is looked for.
+        run = whose.get("run", "")
+        timer = deadman.state(run)
+        ticking = bool(_RUN.fullmatch(run)) and reader.ask([timer], at=target.name)[0] == "armed"
         there = {p: s for p, s in zip(host_layer.LEFT_BEHIND, states, strict=True) if s != "absent:"}
         steps = [
-            *([_disarming(target.name, whose["run"], timer)] if ticking else []),
+            *([_disarming(target.name, run, timer)] if ticking else []),
             *_hooks(target.name, facts["init"], there),
             *_rules(target.name, tables, chains),
         ]

@@ -7,7 +7,7 @@ the target: every step's effect is asked for anew, because a host may have been 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -53,12 +53,13 @@ def unfinished(journal: Journal) -> Iterator[Run]:
     begun = [entry.run for entry in journal.entries(kinds=("approval",)) if entry.run not in ended]
     runs = [read(journal, run) for run in begun]
     undone = {json.loads(run.plan.params)["of"]["run"] for run in runs if run.plan.action == Undo.name}
-    yield from (run for run in runs if run.plan.run not in undone and not _is_superseded(journal, run.plan))
+    now = limits.isolated(journal)
+    yield from (run for run in runs if run.plan.run not in undone and not _is_superseded(now, run.plan))
 
 
-def _is_superseded(journal: Journal, plan: Plan) -> bool:
+def _is_superseded(isolated: Mapping[str, str], plan: Plan) -> bool:
     """Whether a release, or another isolation, has settled since what an isolation without an outcome had begun."""
-    return plan.action == Isolate.name and limits.isolated(journal).get(plan.target) != plan.run
+    return plan.action == Isolate.name and isolated.get(plan.target) != plan.run
 
 
 def refuse_stranger(journal: Journal, plan: Plan) -> None:
@@ -115,7 +116,7 @@ def resume(engine: Engine, run: Run) -> Outcome:
     plan = run.plan
     if not run.open:
         raise UsageError(f"run {plan.run} has ended: {run.status}", hint=f"`remedy undo {plan.run}` takes it back")
-    if _is_superseded(engine.journal, plan):
+    if _is_superseded(limits.isolated(engine.journal), plan):
         raise StalePlan(
             f"{plan.target} has been released, or isolated anew, since run {plan.run} was interrupted",
             hint=f"nothing is left to resume; `remedy isolate {plan.target}` isolates it now",

@@ -158,19 +158,19 @@ class Engine:
         With `again` each step is sent in the form that replaces what somebody has left of it.
         """
         steps: list[Step] = []
-        todo = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
-        todo = [(name, replace(c, do=c.again) if again and c.again else c) for name, c in todo]
+        due = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
+        due = [(name, replace(c, do=c.again) if again and c.again else c) for name, c in due]
         guard = plan.guard if not confirmed else None
         self._may_stop(plan)
         armed_at = self.clock.monotonic()
-        if guard and todo:
+        if guard and due:
             arm = Change(
                 f"arm the dead-man timer, {guard.seconds} s", guard.at, guard.arm, None, guard.state, "", '"armed"'
             )
             steps.append(self._step(plan, "arm", arm))
             if not steps[-1].ok:
                 return self._finish(plan, tuple(steps), (), status="failed")
-        for name, change in todo:
+        for name, change in due:
             step = self._step(plan, name, change)
             steps.append(step)
             if change.essential and not step.ok:

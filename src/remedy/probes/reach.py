@@ -81,15 +81,15 @@ def event(s, i):
         except OSError as x:
             state[i] = said(x.errno)
 for n in range(tries):
-    todo = [i for i in range(len(cells)) if state[i] == "silent"]
-    if not todo:
+    left = [i for i in range(len(cells)) if state[i] == "silent"]
+    if not left:
         break
-    for i in todo:
+    for i in left:
         start(i)
     begin = time.monotonic()
     end = begin + patience
     late = False  # what has come is read once more after the deadline: a busy vantage must not pass for a silent one
-    while not late and any(state[i] == "silent" for i in todo):
+    while not late and any(state[i] == "silent" for i in left):
         late = time.monotonic() >= end
         for key, _ in sel.select(max(0.0, end - time.monotonic())):
             event(key.fileobj, key.data)

@@ -92,14 +92,14 @@ class Hosts:
     def ask_all(self, questions: Sequence[tuple[str, Sequence[Probe]]]) -> tuple[tuple[Json, ...] | Exception, ...]:
         """`ask` on several hosts at once. A host that cannot answer yields its exception in place of answers."""
         answers: list[tuple[Json, ...] | Exception] = [AnswerUnusable("not asked")] * len(questions)
-        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for index in range(len(questions)):
-            todo.put(index)
+            waiting.put(index)
 
         def work() -> None:
             while True:
                 try:
-                    index = todo.get_nowait()
+                    index = waiting.get_nowait()
                 except queue.Empty:
                     return
                 at, probes = questions[index]

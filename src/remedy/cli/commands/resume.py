@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from remedy.cli import document
-from remedy.cli.act import screen_of, stopping
+from remedy.cli.act import Acting, screen_of, stopping
 from remedy.cli.options import common, reading
 from remedy.cli.world import world
 from remedy.core.canon import Json
@@ -36,7 +36,7 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
         from remedy.engine.outcome import Outcome  # noqa: PLC0415
 
         screen = screen_of(around.options, around)
-        around.observe = screen.event
+        around.observe = Acting("resume", around, screen).observe
         found = [replay.read(around.record, run) for run in runs] or list(replay.unfinished(around.record))
         if not found:
             screen.say("no run was interrupted", talk=True)
@@ -50,7 +50,8 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
             ended = fleet.each(found, lambda run: replay.resume(engine, run))
         for run, result in zip(found, ended, strict=True):
             if isinstance(result, Outcome):
-                screen.outcome(result)
+                if not (around.options.json or around.options.jsonl):
+                    screen.outcome(result)
                 documents.append(document.of_outcome(result, around.record.head()[1]))
                 codes.append(result.exit_code)
             elif isinstance(result, RemedyError):
