@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from remedy.core.canon import Json, canonical
 from remedy.core.errors import HeldByOther
-from remedy.core.ports import Session
-from remedy.core.values import Command, Entry, Probe, Reply
+from remedy.core.ports import Session, Tell
+from remedy.core.values import Command, Entry, Probe, Reply, Transfer
 
 START = datetime(2026, 11, 20, 6, 0, 0, tzinfo=UTC).timestamp()
 
@@ -156,6 +156,14 @@ class Mortal:
         """As the port; the process may die before the reply is noted."""
         self.life.check()
         reply = self.session.send(command, at=at)
+        self.life.changes.append(self.life.deeds + 1)
+        self.life.deed()
+        return reply
+
+    def carry(self, transfer: Transfer, *, at: str, tell: Tell) -> Reply:
+        """As the port; the process may die before the reply is noted."""
+        self.life.check()
+        reply = self.session.carry(transfer, at=at, tell=tell)
         self.life.changes.append(self.life.deeds + 1)
         self.life.deed()
         return reply

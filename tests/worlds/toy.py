@@ -15,10 +15,23 @@ from typing import ClassVar
 from tests.worlds.memory import Clock, Journal, Life, Mortal, Pages
 
 from remedy.actions import Action, params
-from remedy.core.canon import Json
+from remedy.core.canon import Json, canonical
 from remedy.core.errors import ConnectFailed, ConnectionLost, RemedyError
-from remedy.core.ports import Reader
-from remedy.core.values import Change, Command, Context, Expect, Guard, Plan, Probe, Reply, Site, Target, wanted
+from remedy.core.ports import Reader, Tell
+from remedy.core.values import (
+    Change,
+    Command,
+    Context,
+    Expect,
+    Guard,
+    Plan,
+    Probe,
+    Reply,
+    Site,
+    Target,
+    Transfer,
+    wanted,
+)
 from remedy.engine.job import Event, Job
 from remedy.engine.outcome import Outcome
 from remedy.engine.run import Engine
@@ -109,6 +122,13 @@ class Toy:
                 return Reply(1, err=b"is already there")
             self.places[place] = end
         return Reply(0)
+
+    def carry(self, transfer: Transfer, *, at: str, tell: Tell) -> Reply:
+        """As the port: the spec names a place and what the stream puts there; bytes are told half way."""
+        place, content = json.loads(transfer.spec)
+        tell(f"carrying to {place} on {at}", 1, 2)
+        self.places[place] = content
+        return Reply(0, canonical({"sha256": content}))
 
     def renew(self, at: str) -> None:
         """As the port."""

@@ -6,11 +6,14 @@ Decides the narrow waist between decisions (below) and I/O (above). A `Reader` c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from remedy.core.canon import Json
-from remedy.core.values import Command, Entry, Probe, Reply, Target
+from remedy.core.values import Command, Entry, Probe, Reply, Target, Transfer
+
+#: Told of a long stream as it goes: what is being done, how many bytes so far, of how many (0: unknown).
+Tell = Callable[[str, int, int], None]
 
 
 class Reader(Protocol):
@@ -33,6 +36,14 @@ class Session(Reader, Protocol):
 
     def send(self, command: Command, *, at: str) -> Reply:
         """Run a changing command on host `at`. Raises Unreachable; a non-zero status is returned, not raised."""
+        ...
+
+    def carry(self, transfer: Transfer, *, at: str, tell: Tell) -> Reply:
+        """Carry a stream, with host `at` at one of its ends; `out` is the canonical JSON of what came of it.
+
+        `tell` hears of phases and bytes, and may raise to stop it. A refused stream is a non-zero status with the
+        reason in `err`, never half a success. Raises Unreachable.
+        """
         ...
 
     def renew(self, at: str) -> None:

@@ -17,7 +17,7 @@ from remedy.core.canon import Json, canonical, digest, encode
 _WORD: Final = re.compile(r"[A-Za-z0-9-]{0,64}")
 
 #: Format of plan files. Raised on any change of the dataclasses below; other versions are refused, not guessed at.
-PLAN_SCHEMA = 1
+PLAN_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,21 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """A stream from one place to another, hashed on the way: a backup taken, loaded or compared.
+
+    `kind` names what is done (`remedy.backups.transfers`), `spec` is the canonical JSON of its options.
+    """
+
+    kind: str
+    spec: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One step: why, where, the very bytes sent, and how it is taken back.
+
+    With a `transfer` the step is a stream that remedy carries itself; `do` is then what an administrator would type.
 
     `seen` asks what is there now. `before` is the canonical JSON of its answer before the step (the pre-image),
     `after` of its answer when the step has worked; any third answer means that somebody else was here.
@@ -76,6 +89,7 @@ class Change:
     essential: bool = True
     layer: str = "host"
     again: Command | None = None
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,18 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth showing while a run goes on. `kind`: phase, step, reply, verdict or note."""
+    """Something worth showing while a run goes on. `kind`: phase, step, progress, reply, verdict or note.
+
+    Of a stream, `done` of `total` bytes have passed (0: unknown).
+    """
 
     target: str
     kind: str
     text: str
     ok: bool = True
     run: str = ""
+    done: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from remedy.core.errors import (
     TimedOut,
     Unreachable,
 )
-from remedy.core.ports import Journal, Session
+from remedy.core.ports import Journal, Session, Tell
 from remedy.core.text import printable
 from remedy.core.values import Change, Expect, Guard, Plan, Reply, Verdict
 from remedy.engine.job import Clock, Event, Job, Ticket
@@ -216,14 +216,29 @@ class Engine:
         self._tell(plan, "step", why)
         self._append(plan, "intent", {"step": name, "why": why})
         try:
-            reply = self.session.send(change.do, at=at)
+            if change.transfer:
+                reply = self.session.carry(change.transfer, at=at, tell=self._progress(plan))
+            else:
+                reply = self.session.send(change.do, at=at)
         except (ConnectionLost, TimedOut, AnswerUnusable, ElevationFailed) as error:
             reply = self._settle(change, at, error)
         said = printable((reply.err or reply.out).strip(), _MOST_SAID, one_line=True) if reply.status else ""
-        self._append(plan, "sent", {"step": name, "why": why, "status": reply.status, "said": said})
+        body: dict[str, Json] = {"step": name, "why": why, "status": reply.status, "said": said}
+        if change.transfer:
+            body["result"] = json.loads(reply.out or b"{}")
+        self._append(plan, "sent", body)
         step = Step(name, why, reply.status == 0, said, late=reply.status == _NOT_YET)
         self._tell(plan, "reply", said or why, ok=step.ok)
         return step
+
+    def _progress(self, plan: Plan) -> Tell:
+        """What a stream tells of itself, passed on; asked to stop, the stream is broken off."""
+
+        def tell(what: str, done: int, total: int) -> None:
+            self._may_stop(plan)
+            self.observe(Event(plan.target, "progress", what, run=plan.run, done=done, total=total))
+
+        return tell
 
     def _settle(self, change: Change, at: str, error: RemedyError) -> Reply:
         """A step in doubt: log in again and look. Raises the original error when nobody answers."""

@@ -16,9 +16,9 @@ from typing import Final, NoReturn, Self
 
 from remedy.core.canon import Json
 from remedy.core.errors import AnswerUnusable, ConnectFailed, ConnectionLost, Refused, RemedyError, TimedOut
-from remedy.core.ports import Connection, Connector, Reader
+from remedy.core.ports import Connection, Connector, Reader, Tell
 from remedy.core.text import printable
-from remedy.core.values import Command, Probe, Reply, Target
+from remedy.core.values import Command, Probe, Reply, Target, Transfer
 
 #: The inventory name of the machine remedy runs on.
 CONTROLLER: Final = "controller"
@@ -58,11 +58,14 @@ class Hosts:
         *,
         local: Connection | None = None,
         parallel: int = PARALLEL,
+        carry: Callable[[Transfer, str, Tell], Reply] | None = None,
     ) -> None:
         """`lookup` gives a host's Target or raises UnknownTarget; `parse(Probe.parser, reply)` reads one answer.
 
-        `local` runs what is asked of "controller"; without it that name is looked up like any other.
+        `local` runs what is asked of "controller"; without it that name is looked up like any other. `carry` carries
+        streams for `Sessions`.
         """
+        self._carry = carry
         self._connect = connect
         self._lookup = lookup
         self._parse = parse
@@ -229,6 +232,12 @@ class Sessions(Hosts):
                 raise
             # The kept connection was dead before anything was sent over it.
             return self._run(self._take(at)[0], (command,), at)[0]
+
+    def carry(self, transfer: Transfer, *, at: str, tell: Tell) -> Reply:
+        """As core.ports.Session."""
+        if self._carry is None:
+            raise Refused("nothing here can carry a stream", where=at, hint="this is a defect; nothing was sent")
+        return self._carry(transfer, at, tell)
 
     def renew(self, at: str) -> None:
         """Forget the open connection to `at`, so that the next question needs a new login."""
