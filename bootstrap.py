@@ -41,6 +41,15 @@ FOR_TEST = {
     "openssl": "openssl",
     "git": "git",
     "tmux": "tmux",
+    "mariadbd": "mariadb-server",
+    "mariadb-dump": "mariadb-client",
+    "mariadb-backup": "mariadb-backup",
+    "mydumper": "mydumper",
+    "zstd": "zstd",
+    "xz": "xz-utils",
+    "bzip2": "bzip2",
+    "gpg": "gnupg",
+    "age": "age",
 }
 
 

@@ -7,13 +7,16 @@ else has changed since is refused unless forced. So an undo can be previewed, sa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from remedy.actions import params
 from remedy.core.canon import canonical
 from remedy.core.errors import Refused
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
+
+#: The actions whose runs can be taken back; a way back is not (it would cut off without a timer).
+UNDOABLE: Final = frozenset({"isolate", "restore", "rebuild"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Undo:
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Ask what is left of each step, and say exactly what would be sent to take it back."""
-        if self.of.action != "isolate":
+        if self.of.action not in UNDOABLE:
             raise Refused(
                 f"run {self.of.run} was itself a way back ({self.of.action}): undoing it would cut {target.name} off "
                 "without a timer",
@@ -39,13 +42,13 @@ class Undo:
             steps.append(_disarming(self.of))
         for change in reversed((*self.of.changes, *self.of.keep)):
             if change.undo is None or change.seen is None:
-                notes.append(f"leaves nothing behind: {change.why}")
+                notes.append(f"{'stays' if change.transfer else 'leaves nothing behind'}: {change.why}")
                 continue
             now = canonical(reader.ask([change.seen], at=change.at)[0]).decode()
             if now == change.before:
                 notes.append(f"already gone: {change.why}")
                 continue
-            ours = now == change.after or (guard is not None and now == guard.fallen)
+            ours = now in {change.after, change.halfway} or (guard is not None and now == guard.fallen)
             if not ours and not self.force:
                 raise Refused(
                     f"somebody else has changed this since run {self.of.run}: {change.why}",
@@ -78,6 +81,7 @@ def _inverse(change: Change, now: str) -> Change:
         before=now,
         after=change.before,
         layer=change.layer,
+        halfway=change.halfway,
     )
 
 

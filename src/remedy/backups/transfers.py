@@ -22,6 +22,7 @@ class Take:
 
     Writes `<name>.sql.zst`, `<name>.sql.zst.sha256` (as sha256sum writes it) and `<name>.manifest.json`, the data last
     under its final name. Then reads it back from each copy and compares. `label` says why (for the manifest).
+    `without` names views that cannot be opened, because what they read is gone: they are left out.
     Result: {"sha256", "size", "read", "tables", "rows", "copies": {name: "verified" | "failed: why"}, "time"}.
     """
 
@@ -29,6 +30,16 @@ class Take:
     copies: tuple[Copy, ...]
     name: str
     label: str = ""
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An isolated server on host `at` that holds what is to be restored: `login` is an option file there."""
+
+    at: str
+    login: str
+    socket: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,8 @@ class Load:
     objects are those of `contents`. `login` is the option file (on the database host) of an account that can touch
     nothing but `into`; with `socket` the server behind it is asked, "" is the client's default.
     `objects` is True to send views, triggers, routines and events too (into an isolated instance).
+    With `staged` the rows come from a dump of the server that was started on the backup, or on which binary logs were
+    applied to it; `contents` are then what its `Survey` found, and `sha256` names the backup without being compared.
     Result: {"sha256", "read", "tables", "statements", "bytes"}.
     """
 
@@ -52,6 +65,7 @@ class Load:
     socket: str = ""
     clients: int = 2
     objects: bool = False
+    staged: Staged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,41 @@ class Compare:
     accepted: tuple[str, ...] = ()
 
 
-KINDS: Final[dict[str, type]] = {"take": Take, "load": Load, "compare": Compare}
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Bring the files of `backup` from `copy` into the folder `into` of the host, which is made anew for it.
+
+    Those of a folder keep their paths below it, a stream is unpacked there; names that lead out of it are refused. With
+    the format `LOGS` they are binary logs, which arrive decompressed. Fails unless the stored bytes have the hash
+    `sha256` ("" is any).
+    Result: {"sha256", "files", "bytes"}.
+    """
+
+    database: Database
+    copy: Copy
+    backup: Backup
+    sha256: str
+    into: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Dump the schema `schema` of an isolated server, and say what is in it; CHECK TABLE everything first.
+
+    `login` is an option file of the host, of an account that may read everything. This is how the contents of a
+    physical backup, or of one that binary logs were applied to, become known.
+    Result: {"contents", "tables", "rows", "checked", "bytes"}; it fails when a table is damaged or the dump not whole.
+    """
+
+    schema: str
+    login: str
+    socket: str
+
+
+#: `Backup.format` of binary logs to be fetched; no module of `formats`, for nobody restores from these alone.
+LOGS: Final = "logs"
+
+KINDS: Final[dict[str, type]] = {"take": Take, "load": Load, "compare": Compare, "fetch": Fetch, "survey": Survey}
 
 
 def transfer(value: object) -> Transfer:

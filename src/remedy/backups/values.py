@@ -140,7 +140,8 @@ class Backup:
 
     `name` identifies it across copies (the file's name without folder, compression, encryption and part number).
     `format` is the name of a module of `formats`, "" when nothing recognises it. `checksum` and `manifest` are the
-    files beside it that say what it should be. `odd` says what about it cannot be used (a link, a fifo, a gap).
+    files beside it that say what it should be, `beside` others that belong to it (signatures, other checksums, those of
+    single parts). `odd` says what about it cannot be used (a link, a fifo, a gap).
     """
 
     name: str
@@ -150,6 +151,7 @@ class Backup:
     checksum: File | None = None
     manifest: File | None = None
     odd: str = ""
+    beside: tuple[File, ...] = ()
 
     @property
     def size(self) -> int:
@@ -221,13 +223,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What one reading found inside: facts, tables in order, objects, the longest statement in bytes."""
+    """What one reading found inside: facts, tables in order, objects, the longest statement in bytes.
+
+    `collations` are those that the definitions name, sorted.
+    """
 
     facts: Facts = field(default_factory=Facts)
     tables: tuple[Table, ...] = ()
     objects: tuple[Object, ...] = ()
     longest: int = 0
     findings: tuple[Finding, ...] = ()
+    collations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

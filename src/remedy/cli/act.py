@@ -10,12 +10,13 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from remedy import __version__
 from remedy.cli import document
 from remedy.cli.options import Common
+from remedy.cli.progress import Pace
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json, encode
@@ -34,6 +35,14 @@ class Acting:
     name: str
     world: World
     screen: Screen
+    pace: Pace = field(default_factory=Pace)
+    #: What each target came to, in order, once it was carried out.
+    outcomes: list[Outcome | RemedyError] = field(default_factory=list)
+    #: What the command's document says beside its targets.
+    extra: dict[str, Json] = field(default_factory=dict)
+    #: Off while another attempt may follow: then the document is written by the last one.
+    emits: bool = True
+    documents: list[dict[str, Json]] = field(default_factory=list)
 
     @property
     def options(self) -> Common:
@@ -42,10 +51,10 @@ class Acting:
 
     def observe(self, event: Event) -> None:
         """Show or stream what happens."""
-        if self.options.jsonl:
-            document.emit(document.of_event(event), self.world.redact)
-        else:
+        if not self.options.jsonl:
             self.screen.event(event)
+        elif self.pace.due(event):
+            document.emit(document.of_event(event), self.world.redact)
 
     def carry(self, jobs: Sequence[Job], incident: str, saved: Sequence[Plan] = ()) -> int:
         """Plan (or take the saved plans of the jobs), show, approve and apply; returns the exit code."""
@@ -92,7 +101,7 @@ class Acting:
         documents += [document.of_error(job.target.name, error) for job, error in failed]
         code = fleet.exit_code([_code(d) for d in documents])
         self.screen.say("dry-run: nothing was changed", talk=True)
-        return self._end(incident, code, documents)
+        return self.end(incident, code, documents)
 
     def _go(
         self,
@@ -140,6 +149,7 @@ class Acting:
         incident: str,
     ) -> int:
         """Show and record what each target came to; returns the exit code."""
+        self.outcomes += outcomes
         documents: list[dict[str, Json]] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Outcome):
@@ -154,7 +164,7 @@ class Acting:
         documents += [document.of_error(job.target.name, error) for job, error in failed]
         if jobs:
             self._afterwards(self.world.record.checkpoint)
-        return self._end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
+        return self.end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
 
     def _approve(self, plans: Sequence[Plan]) -> None:
         if self.options.yes:
@@ -186,11 +196,14 @@ class Acting:
     def _refused_all(self, jobs: Sequence[Job], incident: str, error: RemedyError) -> int:
         for job in jobs:
             self._refuse(job, incident, replace_where(error, job.target.name))
-        return self._end(incident, error.exit_code, [document.of_error(job.target.name, error) for job in jobs])
+        return self.end(incident, error.exit_code, [document.of_error(job.target.name, error) for job in jobs])
 
-    def _end(self, incident: str, code: int, documents: Sequence[dict[str, Json]]) -> int:
-        if self.options.json or self.options.jsonl:
-            document.emit(document.whole(self.name, incident, code, documents), self.world.redact)
+    def end(self, incident: str, code: int, documents: Sequence[dict[str, Json]] = ()) -> int:
+        """Write the command's document, when one was asked for; returns the exit code."""
+        self.documents += documents
+        if self.emits and (self.options.json or self.options.jsonl):
+            made = document.whole(self.name, incident, code, self.documents)
+            document.emit({**made, **self.extra}, self.world.redact)
         return code
 
 

@@ -29,7 +29,9 @@ def emit(document: dict[str, Json], redact: Callable[[str], str]) -> None:
 
 def of_event(event: Event) -> dict[str, Json]:
     """One line of the stream."""
-    return {"event": event.kind, "target": event.target, "run": event.run, "ok": event.ok, "text": event.text}
+    line: dict[str, Json] = {"event": event.kind, "target": event.target, "run": event.run}
+    line |= {"ok": event.ok, "text": event.text}
+    return {**line, "done": event.done, "total": event.total} if event.kind == "progress" else line
 
 
 def of_plan(plan: Plan) -> dict[str, Json]:

@@ -18,7 +18,10 @@ from remedy.core.errors import Interrupted, RemedyError, UsageError
 #: Name -> module below remedy.cli.commands, and the line shown by `remedy --help`.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "isolate": ("isolate", "Cut hosts off from everything but management, and prove it."),
-    "release": ("release", "Give isolated hosts back, exactly as they were."),
+    "release": ("release", "Give isolated hosts back as they were; drop the data a restore has kept."),
+    "restore": ("restore", "Restore a database from its newest valid backup, and lose nothing."),
+    "backup": ("backup", "List, check, prove and take backups; say whether promises hold."),
+    "rebuild": ("rebuild", "An empty data directory for a database server that cannot start."),
     "undo": ("undo", "Take a run back, step by step."),
     "resume": ("resume", "Go on with runs that were interrupted."),
     "apply": ("apply", "Carry out a saved plan, byte for byte."),
@@ -32,7 +35,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 _EPILOG = """\b
 Exit codes: 0 done and verified, 10 dry-run has changes, 20 partial, 21 unreachable,
 22 applied but unverified, 23 rolled back by the dead-man timer, 24 approval needed,
-25 refused by a safety limit, 26 record does not verify. See docs/reference/exit-codes.md.
+25 refused by a safety limit, 26 record does not verify, 27 no valid backup.
+See docs/reference/exit-codes.md.
 
 \b
 Try it without risk:  remedy lab demo

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from remedy.cli.progress import IN_LOG, ON_TERMINAL, Progress
 from remedy.core.text import printable
 from remedy.core.values import Cell, Change, Plan, Verdict
 from remedy.engine.inspect import Drift
@@ -38,6 +39,8 @@ class Screen:
         self._streams = (sys.stderr if result_to_stderr else sys.stdout, sys.stderr)
         self._consoles: dict[bool, Console] = {}
         self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._rewritten = 0  # columns of the line on the terminal that the next one replaces
         self.many = False
 
     def _console(self, *, talk: bool) -> Console:
@@ -61,6 +64,7 @@ class Screen:
         if talk and self.quiet:
             return
         with self._lock:
+            self._wipe()
             console = self._console(talk=talk)
             for line in printable(self.redact(text), 20000).split("\n"):
                 console.print(self._padded(line, console), style=style or None, soft_wrap=not console.is_terminal)
@@ -78,10 +82,57 @@ class Screen:
     def draw(self, what: RenderableType) -> None:
         """A table or panel made by this module."""
         with self._lock:
+            self._wipe()
             self._console(talk=False).print(what)
+
+    def progress(self, event: Event) -> None:
+        """How far a stream has come: one line rewritten on a terminal, a line now and then in a log."""
+        if self.quiet:
+            return
+        with self._lock:
+            console = self._console(talk=True)
+            terminal = console.file.isatty()
+            if self._progress is None:  # a log waits: what is over within seconds needs no line there
+                self._progress = Progress(every=ON_TERMINAL if terminal else IN_LOG, at_once=terminal)
+            if not self._progress.heard(event):
+                return
+            line = f"  … {printable(self.redact(self._progress.line()), 400, one_line=True)}"
+            if terminal:
+                self._rewrite(line, console)
+            else:
+                console.print(line, soft_wrap=True)
+
+    def _rewrite(self, line: str, console: Console) -> None:
+        """Put a line over the last one. Blanks wipe what was longer: no escape sequence is needed for it."""
+        from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 -- only when something is drawn
+
+        width = min(cell_len(line), console.width - 1)
+        console.file.write(f"\r{set_cell_size(line, width)}{' ' * (self._rewritten - width)}")
+        console.file.flush()
+        self._rewritten = width
+
+    def _wipe(self) -> None:
+        """Take the rewritten line away before something else is said. The caller holds the lock."""
+        if self._rewritten:
+            file = self._console(talk=True).file
+            file.write(f"\r{' ' * self._rewritten}\r")
+            file.flush()
+            self._rewritten = 0
+
+    def rest(self, target: str) -> None:
+        """The stream of `target` has come to its end: its line goes."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.ended(target)
+            self._wipe()
 
     def event(self, event: Event) -> None:
         """A step as it happens."""
+        if event.kind == "progress":
+            self.progress(event)
+            return
+        if event.kind in {"reply", "outcome"}:
+            self.rest(event.target)
         if self.quiet or event.kind in {"outcome", "verdict"}:
             return
         lead = f"{event.target}: " if self.many else "  "
@@ -130,8 +181,10 @@ class Screen:
             self.say("             " + stdin.rstrip().replace("\n", "\n             "), "dim")
 
     def _rules(self, plan: Plan) -> None:
-        """The rulesets as a diff: what comes, what goes."""
+        """The rulesets as a diff: what comes, what goes. Of a database the steps say it all."""
         for change in plan.changes:
+            if change.layer == "database":
+                continue
             for text, sign, style in ((change.before, "-", "red"), (change.after, "+", "green")):
                 for line in _plain(text).splitlines():
                     self.say(f"           {sign} {line}".replace("\t", "  "), style)
@@ -226,6 +279,7 @@ class Screen:
         where = getattr(error, "where", "") or target
         lead = "" if text.startswith(where) else f"{where}: "
         with self._lock:
+            self._wipe()
             console = self._console(talk=True)
             console.print(printable(self.redact(f"{lead}{text}"), 4000), style="red", soft_wrap=True)
             if hint := getattr(error, "hint", ""):

@@ -42,7 +42,13 @@ def _said(kind: str, body: dict[str, Any]) -> Line:
         "refusal": (f"{body.get('action')} {target}: {body.get('message')} (exit {body.get('exit_code')})", "yellow"),
         "intent": (f"{target} step {body.get('step')}: {body.get('why')}", "dim"),
         "alarm": (f"{target}: containment has come undone", "bold red"),
+        "backup-rejected": (f"{_backup(body)}: passed over at {body.get('level')}: {body.get('reason')}", "yellow"),
     }
+    if kind == "backup-verdict":
+        judged = body.get("judgement", {})
+        wrong = [finding.get("text", "") for finding in judged.get("findings", [])]
+        text = f"{_backup(body)}: {judged.get('level')}, SHA-256 {str(judged.get('sha256', ''))[:12]}"
+        return f"{text}{f': {wrong[0]}' if wrong else ''}", "yellow" if wrong else "green"
     if kind == "sent":
         ok = body.get("status") == 0
         text = f"{target} step {body.get('step')}: {body.get('why')}"
@@ -57,6 +63,10 @@ def _said(kind: str, body: dict[str, Any]) -> Line:
         more = f"; {doubts[0]}" + (f" and {len(doubts) - 1} more" if len(doubts) > 1 else "") if doubts else ""
         return f"{body.get('action')} {target}: {body.get('status')}{more}", "green" if good else "yellow"
     return simple.get(kind, (json.dumps(body, ensure_ascii=False)[:160], "dim"))
+
+
+def _backup(body: dict[str, Any]) -> str:
+    return f"{body.get('database')}: backup {body.get('backup')} of {body.get('copy')}"
 
 
 def report(found: Report) -> Iterator[Line]:

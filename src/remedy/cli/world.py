@@ -22,13 +22,19 @@ from typing import TYPE_CHECKING
 from remedy import __version__
 from remedy.cli.options import Common
 from remedy.core.errors import UsageError
-from remedy.core.values import Context, Plan, Secret, Site, Target, Vantage
+from remedy.core.values import Context, Plan, Reply, Secret, Site, Target, Transfer, Vantage
 
 if TYPE_CHECKING:  # imported when used: start-up pays for none of them
+    from remedy.backups.ports import Store
+    from remedy.backups.values import Copy, Database
+    from remedy.cli.shelves import Shelves
+    from remedy.core.ports import Reader, Tell
     from remedy.engine.job import Event
     from remedy.engine.run import Engine
+    from remedy.engine.search import Read
     from remedy.inventory import Inventory
     from remedy.record.journal import Record
+    from remedy.transports.bulk import Bulk
     from remedy.transports.guard import Sessions
 
 _MASK = "<secret>"
@@ -80,6 +86,8 @@ class World:
     _inventory: Inventory | None = None
     _record: Record | None = None
     _sessions: Sessions | None = None
+    _bulk: Bulk | None = None
+    _shelves: Shelves | None = None
     _watching: list[tuple[Vantage, frozenset[str]]] | None = None
 
     @property
@@ -136,24 +144,95 @@ class World:
     def sessions(self) -> Sessions:
         """Connections to hosts; nothing is opened yet."""
         if self._sessions is None:
-            from remedy.inventory import resolve  # noqa: PLC0415
             from remedy.probes import parse  # noqa: PLC0415
             from remedy.transports.guard import CONTROLLER, Sessions  # noqa: PLC0415
             from remedy.transports.local import LocalConnection  # noqa: PLC0415
             from remedy.transports.ssh import SshConnector  # noqa: PLC0415
 
-            def secret(reference: Secret) -> str:
-                return self.redact.add(resolve(reference, environ=os.environ))
-
-            connect = SshConnector(secret, agent=os.environ.get("SSH_AUTH_SOCK", ""), home=Path.home())
+            connect = SshConnector(self.secret, agent=os.environ.get("SSH_AUTH_SOCK", ""), home=Path.home())
             here = LocalConnection(
                 Target(CONTROLLER, ""),
-                resolve_secret=secret,
+                resolve_secret=self.secret,
                 user=getpass.getuser(),
                 programs=str(Path(sys.executable).parent),
             )
-            self._sessions = Sessions(connect, self.inventory.target, parse, local=here)
+            self._sessions = Sessions(connect, self.inventory.target, parse, local=here, carry=self._carry)
         return self._sessions
+
+    def _carry(self, transfer: Transfer, at: str, tell: Tell) -> Reply:
+        return self.copies.carrier()(transfer, at, tell)
+
+    @property
+    def reader(self) -> Reader:
+        """Questions alone: what a search and a check may ask of hosts."""
+        from remedy.transports.guard import read_only  # noqa: PLC0415
+
+        return read_only(self.sessions)
+
+    def secret(self, reference: Secret) -> str:
+        """The value of a secret; from now on it is masked in whatever leaves the process. Raises InventoryError."""
+        from remedy.inventory import resolve  # noqa: PLC0415
+
+        return self.redact.add(resolve(reference, environ=os.environ))
+
+    @property
+    def bulk(self) -> Bulk:
+        """Programs on hosts whose input and output are long streams; nothing is started yet."""
+        if self._bulk is None:
+            from remedy.transports.bulk import Bulk  # noqa: PLC0415
+            from remedy.transports.guard import CONTROLLER  # noqa: PLC0415
+
+            self._bulk = Bulk(
+                self.inventory.target,
+                self.secret,
+                local=Target(CONTROLLER, ""),
+                user=getpass.getuser(),
+                agent=os.environ.get("SSH_AUTH_SOCK", ""),
+                home=Path.home(),
+            )
+        return self._bulk
+
+    @property
+    def copies(self) -> Shelves:
+        """The copies of all backups; none is opened yet."""
+        if self._shelves is None:
+            from remedy.cli.shelves import Shelves  # noqa: PLC0415
+
+            self._shelves = Shelves(self.bulk, self.secret, self.reader)
+        return self._shelves
+
+    def shelf(self, database: Database, copy: Copy) -> Store:  # noqa: ARG002 -- a copy says all by itself
+        """A copy of a database's backups."""
+        return self.copies.shelf(copy)
+
+    def shelves(self, database: Database) -> Callable[[Copy], Store]:  # noqa: ARG002 -- see above
+        """What opens the copies of a database's backups."""
+        return self.copies.shelf
+
+    def reading(self, database: Database) -> Read:
+        """What reads a database's backups to their end."""
+        return self.copies.reading(database)
+
+    def telling(self, what: str, done: int, total: int) -> None:
+        """Show how far a stream that belongs to no run has come. As core.ports.Tell."""
+        from remedy.engine.job import Event  # noqa: PLC0415
+
+        self.observe(Event("", "progress", what, done=done, total=total))
+
+    def databases(self, names: Sequence[str] = ()) -> tuple[Database, ...]:
+        """These databases of the inventory, all when none is named. Raises UnknownTarget, UsageError without any."""
+        found = tuple(self.inventory.database(name) for name in names) or self.inventory.databases()
+        if not found:
+            raise UsageError("the inventory names no database", hint="`remedy_databases` on a host says what is there")
+        return found
+
+    def database(self, name: str) -> Database:
+        """A database of the inventory; with "" the only one. Raises UnknownTarget, UsageError."""
+        found = self.databases([name] if name else ())
+        if len(found) > 1:
+            names = ", ".join(database.name for database in found)
+            raise UsageError("the inventory has several databases", hint=f"say which: {names}")
+        return found[0]
 
     def engine(self) -> Engine:
         """An engine over the sessions and the record."""
@@ -243,6 +322,24 @@ class World:
             return self._running() or "dry-run"
         return self._running() or incidents.open(self.record, title)
 
+    def is_database(self, name: str) -> bool:
+        """Whether a name is that of a database of the inventory, and of no host or group."""
+        if name in self.inventory.hosts or name in self.inventory.groups:
+            return False
+        return any(name in {one.name, f"{one.host}/{one.name}"} for one in self.inventory.databases())
+
+    def under(self) -> str:
+        """The incident that a mere look belongs to: the one given, the only open one, else none. It opens none.
+
+        Raises UsageError when the given one does not exist or is closed.
+        """
+        from remedy.record import incidents  # noqa: PLC0415
+
+        if self.options.incident:
+            return self.incident("")
+        running = [incident.id for incident in incidents.list(self.record) if incident.is_open]
+        return running[0] if len(running) == 1 else ""
+
     def _running(self) -> str:
         """The only open incident, "" when there is none. Raises UsageError when there are several."""
         from remedy.record import incidents  # noqa: PLC0415
@@ -259,7 +356,7 @@ class World:
 
     def close(self) -> None:
         """Close whatever was opened."""
-        for part in (self._sessions, self._record):
+        for part in (self._bulk, self._sessions, self._record):
             if part is not None:
                 part.close()
 
@@ -272,6 +369,17 @@ def world(options: Common) -> Iterator[World]:
         yield made
     finally:
         made.close()
+
+
+def complete_database(path: str, incomplete: str) -> Sequence[str]:
+    """Names of databases for shell completion; silent when there is no inventory."""
+    from remedy.core.errors import RemedyError  # noqa: PLC0415
+
+    try:
+        found = World(Common(inventory=path)).inventory.databases()
+    except (RemedyError, OSError):
+        return []
+    return sorted(database.name for database in found if database.name.startswith(incomplete))
 
 
 def complete_host(path: str, incomplete: str) -> Sequence[str]:

@@ -25,6 +25,7 @@ Leaves to others: printing (the CLI) and wrapping foreign exceptions (the transp
     │   ├── AnswerUnusable            25   the target's answer cannot be understood
     │   └── RecordUnavailable         25   the incident record cannot be written
     ├── RecordBroken                  26   the incident record does not verify
+    ├── NoValidBackup                 27   every backup of every copy was rejected; nothing was touched
     └── Interrupted                  130   the operator pressed Ctrl-C
 """
 
@@ -45,6 +46,7 @@ __all__ = [
     "HostKeyError",
     "Interrupted",
     "InventoryError",
+    "NoValidBackup",
     "Partial",
     "PlanFileError",
     "RecordBroken",
@@ -72,6 +74,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     24: "approval needed or denied (also: would have to ask, and there is no terminal)",
     25: "refused by a safety limit; nothing was changed",
     26: "the incident record does not verify",
+    27: "no valid backup: nothing was touched",
     130: "interrupted",
 }
 
@@ -191,6 +194,12 @@ class RecordBroken(RemedyError):
     """The incident record does not verify."""
 
     exit_code = 26
+
+
+class NoValidBackup(RemedyError):
+    """No backup of any copy reaches the level that was asked for. Nothing was touched."""
+
+    exit_code = 27
 
 
 class Interrupted(RemedyError):

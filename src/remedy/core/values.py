@@ -73,7 +73,8 @@ class Change:
     With a `transfer` the step is a stream that remedy carries itself; `do` is then what an administrator would type.
 
     `seen` asks what is there now. `before` is the canonical JSON of its answer before the step (the pre-image),
-    `after` of its answer when the step has worked; any third answer means that somebody else was here.
+    `after` of its answer when the step has worked, `halfway` (if given) of its answer when it was broken off: then it
+    is sent again, or taken back. Any other answer means that somebody else was here.
     `undo` is None only for steps that leave nothing behind. A step that is not `essential` may fail without
     stopping the run; the outcome then says so. `again` puts the step back after somebody has tampered with it
     (`do` where it is None).
@@ -90,6 +91,7 @@ class Change:
     layer: str = "host"
     again: Command | None = None
     transfer: Transfer | None = None
+    halfway: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ class Engine:
             step = self._step(plan, name, change)
             steps.append(step)
             if change.essential and not step.ok:
-                return self._back_out(plan, steps)
+                return self._back_out(plan, steps, done)
         if guard:
             fallen = self._confirm(plan, guard, armed_at, steps)
             if fallen:
@@ -251,13 +251,19 @@ class Engine:
             raise error from None
         if answer == change.after:
             return Reply(0)
+        if change.halfway and answer == change.halfway:
+            raise error  # it may still be at work: neither done nor to be taken back behind its back
         return Reply(_NOT_YET, err=f"the session broke and the step has no effect so far: {error.message}".encode())
 
-    def _back_out(self, plan: Plan, steps: list[Step]) -> Outcome:
-        """An essential step was refused. Containment that is already there stays; anything else is undone."""
+    def _back_out(self, plan: Plan, steps: list[Step], before: frozenset[str]) -> Outcome:
+        """An essential step was refused. Containment that is already there stays; anything else is undone.
+
+        What was done `before`, by a process that is gone, is part of it, and so is what the refused step has left.
+        """
         late = steps[-1].late
         if plan.on_failure == "undo":
-            done = [c for n, c in enumerate(plan.changes, 1) if any(s.name == f"{n}" and s.ok for s in steps)]
+            made = before | {s.name for s in steps if s.ok}
+            done = [c for n, c in enumerate(plan.changes, 1) if f"{n}" in made or self._left(c, f"{n}", steps[-1])]
             for n, change in enumerate(reversed(done), 1):
                 if change.undo:
                     steps.append(self._step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
@@ -266,6 +272,16 @@ class Engine:
         if plan.guard and effects <= 0 and not late:
             steps.append(self._step(plan, "disarm", _disarm(plan.guard)))
         return self._finish(plan, tuple(steps), (), status="failed")
+
+    def _left(self, change: Change, name: str, refused: Step) -> bool:
+        """Whether this is the refused step, and has left something all the same."""
+        if name != refused.name or change.undo is None or change.seen is None:
+            return False
+        try:
+            answer = canonical(self.session.ask([change.seen], at=change.at)[0]).decode()
+        except RemedyError:
+            return False
+        return answer in {change.after, change.halfway or change.after}
 
     def _confirm(self, plan: Plan, guard: Guard, armed_at: float, steps: list[Step]) -> bool:
         """Disarm the timer over a fresh login. True when it has fired instead.

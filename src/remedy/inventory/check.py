@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from remedy.core.errors import InventoryError, UsageError
-from remedy.inventory import credentials, policy, target
+from remedy.inventory import credentials, databases, policy, target
 from remedy.inventory.documents import Vaulted
 from remedy.inventory.findings import Finding, Located, of_error
 
@@ -58,8 +58,9 @@ def _variable(name: str, located: Located) -> Iterator[Finding]:
             "info", located.where, f"{name} is encrypted with Ansible Vault: unusable here", "refer to it by command"
         )
         return
-    if name.startswith("remedy_") and name not in policy.KEYS and not credentials.is_secret(name):
-        near = difflib.get_close_matches(name, policy.KEYS, n=1)
+    known = (*policy.KEYS, databases.KEY)
+    if name.startswith("remedy_") and name not in known and not credentials.is_secret(name):
+        near = difflib.get_close_matches(name, known, n=1)
         yield Finding(
             "warning", located.where, f"{name} is no known key", f"did you mean {near[0]}?" if near else "remove it"
         )
@@ -95,6 +96,20 @@ def _host(inventory: Inventory, host: str, places: dict[tuple[str, int], str]) -
     except UsageError as error:
         where = inventory.located(host)["remedy_vantage_for"].where
         yield Finding("error", where, f"remedy_vantage_for: {error.message}", error.hint)
+    yield from _databases(inventory, host)
+
+
+def _databases(inventory: Inventory, host: str) -> Iterator[Finding]:
+    try:
+        declared = inventory.declared(host)
+    except InventoryError as error:
+        yield of_error(error)
+        return
+    for one in declared:
+        try:
+            yield from databases.risks(one.database(), one.at.where)
+        except InventoryError as error:
+            yield of_error(error)
 
 
 def _why(option: str) -> str:

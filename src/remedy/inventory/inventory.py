@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from remedy.backups.values import Database
 from remedy.core.errors import InventoryError, UnknownTarget
 from remedy.core.values import Target
-from remedy.inventory import credentials, jump, target
+from remedy.inventory import credentials, jump, nested, target
+from remedy.inventory import databases as declarations
 from remedy.inventory import policy as policies
 from remedy.inventory.draft import Draft, DraftGroup
 from remedy.inventory.findings import Finding, Variables
@@ -296,6 +298,40 @@ class Inventory:
                     return policies.budget("remedy_budget", found.value, found.where)
             row = list({parent for name in row for parent in self._draft.groups[name].parents})
         return policies.Budget()
+
+    def declared(self, host: str) -> tuple[declarations.Declared, ...]:
+        """The databases that a host declares, not read yet. Raises UnknownTarget, InventoryError."""
+        variables = self.located(host)
+        if declarations.KEY not in variables:
+            return ()
+        return declarations.declared(nested.Around(host, variables, self.renderer(host), self.hosts, self.locate))
+
+    def databases(self) -> tuple[Database, ...]:
+        """The databases of all hosts; a name that two hosts use becomes host/name. Raises InventoryError."""
+        found = declarations.named([one for host in self.hosts for one in self.declared(host)])
+        return tuple(replace(one.database(), name=name) for name, one in found.items())
+
+    def database(self, name: str) -> Database:
+        """The database of that name, or of host/name. What is wrong with others does not matter here.
+
+        Raises UnknownTarget, saying what there is, and InventoryError naming file and key.
+        """
+        rows: list[declarations.Declared] = []
+        errors: list[InventoryError] = []
+        for host in self.hosts:
+            try:
+                rows += self.declared(host)
+            except InventoryError as error:
+                errors.append(error)
+        found = declarations.named(rows)
+        exact = found | {f"{one.host}/{one.name}": one for one in rows}
+        if name in exact:
+            one = exact[name]
+            return replace(one.database(), name=next(key for key, value in found.items() if value is one))
+        if errors:
+            raise errors[0]
+        there = ", ".join(found) or f"none: {declarations.KEY} is not set for any host"
+        raise UnknownTarget(f"there is no database {name!r}", hint=f"there is {there}")
 
     def check(self) -> tuple[Finding, ...]:
         """Everything there is to say about the inventory, errors first."""

@@ -64,6 +64,16 @@ class Credentials:
         """The file with the site's database password, no newline."""
         return self.state / "passwords" / "site"
 
+    @property
+    def store_access_key(self) -> Path:
+        """The file with the access key of the store off site, no newline. The store takes any."""
+        return self.state / "passwords" / "s3-access-key"
+
+    @property
+    def store_secret_key(self) -> Path:
+        """The file with the secret that belongs to it, no newline."""
+        return self.state / "passwords" / "s3-secret-key"
+
     def host_key(self, name: str) -> Path:
         """The private host key of host `name`."""
         return self.state / "keys" / "hosts" / name
@@ -74,7 +84,7 @@ class Credentials:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         _write_pair(self.controller_key, new_key_pair())
-        for path in (self.sudo_password, self.database_password):
+        for path in (self.sudo_password, self.database_password, self.store_access_key, self.store_secret_key):
             _write_secret(path, secrets.token_urlsafe(18))
         lines = []
         for host in hosts:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from remedy.core.errors import RemedyError, UsageError
-from remedy.lab import cabling, container, device_guard, faults, layers, syscalls, systemd_host
+from remedy.lab import (
+    cabling,
+    container,
+    device_guard,
+    faults,
+    history,
+    layers,
+    ruin,
+    services,
+    spoiling,
+    syscalls,
+    systemd_host,
+)
 from remedy.lab.credentials import Credentials
 from remedy.lab.inside import run_inside
 from remedy.lab.machine import Machine
@@ -32,9 +45,10 @@ __all__ = ["Estate", "s3_installed"]
 #: How often readiness is looked at while hosts boot, and how long they may take, in seconds.
 _GLANCE = 0.02
 _PATIENCE = 60.0
+#: How long after its boot a ruined database server is waited for: somebody may have repaired it.
+_RUINED_PATIENCE = 3.0
 #: Services nobody waits for.
 _IN_BACKGROUND = ("s3",)
-_S3 = "from moto.server import main; main(['-H', '::', '-p', '9000'])"
 
 
 def s3_installed() -> bool:
@@ -52,9 +66,17 @@ class Estate:
         self.image = Path(settings["image"])
         self.credentials = Credentials(state)
         self.topology: Topology = topology(settings["hosts"], tuple(settings["extra"]))
+        self.past = state / history.PLACE
+        #: There once the S3 endpoint holds its copy of the backups.
+        self.offsite_ready = state / "offsite-ready"
         lowers = (state / "common", self.image)
         self.machines = {
-            host.name: Machine(host, container.Rootfs(state / "disks" / host.name, lowers))
+            host.name: Machine(
+                host,
+                container.Rootfs(
+                    state / "disks" / host.name, (self.past, *lowers) if "mysql" in host.services else lowers
+                ),
+            )
             for host in self.topology.hosts
         }
         #: The machine itself, as far as cable faults are concerned.
@@ -76,7 +98,14 @@ class Estate:
         layers.write_common(self.state / "common", self.image, self.credentials)
         for machine in self.machines.values():
             machine.create_disk()
-            layers.write_disk(machine.rootfs.upper, machine.host, self.topology, self.image, self.credentials)
+            layers.write_disk(
+                machine.rootfs.upper,
+                machine.host,
+                self.topology,
+                image=self.image,
+                credentials=self.credentials,
+                past=self.past,
+            )
         self.power_on_router()
         self.power_on([machine for machine in self.machines.values() if not machine.host.is_router])
 
@@ -115,6 +144,7 @@ class Estate:
             if machine.host.systemd:
                 systemd_host.boot(machine, router)
             machine.boots += 1
+            machine.booted = time.monotonic()
             faults.restore_cable_faults(machine, self.scene)
 
     def power_off(self, machine: Machine) -> None:
@@ -131,15 +161,51 @@ class Estate:
         machine = self.machines["offsite"]
         if not s3_installed() or machine.pid is None or machine.companions:
             return
+        self.offsite_ready.unlink(missing_ok=True)
+        machine.versions.clear()  # what was stored before is forgotten, and with it what was spoiled
+        argv = [sys.executable, "-m", "remedy.lab.offsite", str(self.offsite_ready)]
+        argv += [str(path) for path in history.backups(self.past)]
         with (self.state / "s3.log").open("ab") as log:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *cabling.in_network(machine.pid, [sys.executable, "-c", _S3])],
+                ["setpriv", "--pdeathsig", "KILL", "--", *cabling.in_network(machine.pid, argv)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         machine.companions.append(process.pid)
         process.returncode = 0  # waited for by pid
+
+    def reset_database(self) -> None:
+        """Put back db01's database and all copies of its backups as they were when the lab came up.
+
+        db01 loses its power for it, since a disk is best changed while nobody looks. Raises RemedyError.
+        """
+        database, second = self.machines["db01"], self.machines["backup01"]
+        self.power_off(database)
+        for name in ("var/lib/mysql", history.BACKUPS, spoiling.KEPT, services.STOPPED + "/mysql", ruin.MARK):
+            path = database.rootfs.upper / name.lstrip("/")
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        self.power("power-on", database)
+        if second.pid is not None:
+            root = Path(f"/proc/{second.pid}/root")
+            for name in (layers.SECOND_COPY, spoiling.KEPT):
+                shutil.rmtree(root / name.lstrip("/"), ignore_errors=True)
+            layers.copy_backups(root / layers.SECOND_COPY, self.past)
+        for machine in (database, second, self.machines["offsite"]):
+            for kind in [kind for kind in machine.faults if kind.startswith("backup-")]:
+                del machine.faults[kind]
+        self.restart_s3()
+
+    def is_broken(self, machine: Machine) -> bool:
+        """Whether its database server was ruined once and, some time after the boot, has not been repaired."""
+        ruined = (machine.rootfs.upper / ruin.MARK.lstrip("/")).exists()
+        return ruined and machine.pid is not None and time.monotonic() - machine.booted > _RUINED_PATIENCE
+
+    def restart_s3(self) -> None:
+        """Begin anew with what the store holds at the start; it takes its time in the background."""
+        self.machines["offsite"].end_companions()
+        self.start_s3()
 
     def wait_ready(self, machines: Iterable[Machine], patience: float = _PATIENCE) -> None:
         """Return when every service of these hosts answers. Raises RemedyError naming those that do not."""
@@ -155,12 +221,21 @@ class Estate:
             else:
                 time.sleep(_GLANCE)
 
+    def services(self, machine: Machine) -> dict[str, bool]:
+        """Which services of a host answer; the store off site only once its copy is complete."""
+        up = machine.services()
+        return up | {"s3": up["s3"] and self.offsite_ready.exists()} if "s3" in up else up
+
     def unready(self, machine: Machine) -> list[str]:
         """The services of a host that should answer and do not, and `link` when no frame passes its cable."""
         up = machine.services() if machine is not self.cable else {}
         expected = {name for name in up if not up[name] and name not in _IN_BACKGROUND}
+        stopped = machine.rootfs.upper / services.STOPPED.lstrip("/")
+        expected -= {name for name in expected if (stopped / name).exists()}
         if "sshd-stop" in machine.faults:
             expected.discard("ssh")
+        if self.is_broken(machine):
+            expected.discard("mysql")
         cabled = not machine.host.is_router and "link-cut" not in machine.faults
         if cabled and not machine.link_up(self.machines["fw01"].running):
             expected.add("link")

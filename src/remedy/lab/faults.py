@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remedy.core.errors import RemedyError, UsageError
-from remedy.lab import cabling, syscalls
+from remedy.lab import cabling, services, spoiling, syscalls
 from remedy.lab.credentials import Credentials, new_key_pair
 from remedy.lab.inside import run_inside
 from remedy.lab.machine import Machine
@@ -22,10 +22,11 @@ from remedy.lab.topology import ZONES
 __all__ = ["FAULTS", "Fault", "Scene", "replug", "restore_cable_faults"]
 
 _ALL = 100
-_STOPPED = "/etc/remedy-lab/stopped/sshd"
+_STOPPED = f"{services.STOPPED}/sshd"
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 #: Ends the listening sshd only: its pid file names it, sessions are other processes.
 _END_SSHD = 'mkdir -p "${0%/*}"; : >"$0"; [ ! -e /run/sshd.pid ] || kill "$(cat /run/sshd.pid)"'
+_LET_SSHD = f'rm -f "$0"; {services.WAKE}'
 _REREAD_KEY = 'cat >"$0" && kill -HUP "$(cat /run/sshd.pid)"'
 _SHIFT_CLOCK = """
 library=$(ls /usr/lib/*/faketime/libfaketimeMT.so.1) || exit 1
@@ -82,7 +83,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind. `argument` names its number (and `limits` bound it), empty when it has none; see the functions."""
+    """One kind. `argument` names its number (and `limits` bound it), empty when it has none; see the functions.
+
+    Without a number it is `usual`, if there is such a thing. `again`: given once more, it happens once more.
+    """
 
     does: str
     apply: Callable[[Machine, Scene, float], None]
@@ -90,6 +94,8 @@ class Fault:
     argument: str = ""
     limits: tuple[float, float] = (0, 0)
     on_cable: bool = False
+    usual: float | None = None
+    again: bool = False
 
     def value(self, given: float | None, kind: str) -> float:
         """The number to apply with. Raises UsageError."""
@@ -98,6 +104,8 @@ class Fault:
             if given is not None:
                 raise UsageError(f"{kind} takes no number")
             return 0.0
+        if given is None:
+            given = self.usual
         if given is None or not low <= given <= high:
             raise UsageError(f"{kind} needs --{self.argument} between {low:g} and {high:g}")
         return float(given)
@@ -200,7 +208,7 @@ def _stop_sshd(machine: Machine, _scene: Scene, _value: float) -> None:
 
 
 def _start_sshd(machine: Machine, _scene: Scene) -> None:
-    _shell(machine, "systemctl start ssh" if machine.host.systemd else 'rm -f "$0"', _STOPPED)
+    _shell(machine, "systemctl start ssh" if machine.host.systemd else _LET_SSHD, _STOPPED)
 
 
 def _change_key(machine: Machine, _scene: Scene, _value: float) -> None:
@@ -230,6 +238,14 @@ def _new_sshd(machine: Machine) -> str:
     return _NEW_SSHD_SYSTEMD if machine.host.systemd else _NEW_SSHD
 
 
+def _spoil(what: str) -> Callable[[Machine, Scene, float], None]:
+    return lambda machine, _scene, number: spoiling.spoil(machine, what, number)
+
+
+def _mend(machine: Machine, _scene: Scene) -> None:
+    spoiling.mend(machine)
+
+
 def _shell(machine: Machine, script: str, argument: str, stdin: str = "") -> None:
     argv = ["/bin/sh", "-c", script, argument]
     status, _, err = run_inside(machine.host.name, machine.running, argv, stdin.encode())
@@ -245,6 +261,18 @@ FAULTS: dict[str, Fault] = {
     "disk-full": Fault("nothing more fits on its disk", _fill, _empty),
     "sshd-stop": Fault("its SSH server is stopped", _stop_sshd, _start_sshd),
     "host-key": Fault("its SSH host key changes", _change_key, _restore_key),
+    "backup-flip": Fault(
+        "bits of its newest backup are turned",
+        _spoil("flip"),
+        _mend,
+        "count",
+        (1, 10000),
+        usual=3,
+        again=True,
+    ),
+    "backup-cut": Fault("its newest backup is cut off", _spoil("cut"), _mend, "percent", (0, 99), usual=60, again=True),
+    "backup-delete": Fault("its newest backup is gone", _spoil("delete"), _mend, again=True),
+    "backup-replace": Fault("its newest backup is one without rows", _spoil("replace"), _mend, again=True),
     "clock": Fault("new programs see another time of day", _shift_clock, _true_clock, "offset", (-(10**9), 10**9)),
 }
 

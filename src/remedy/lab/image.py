@@ -47,6 +47,7 @@ _MODULES = (
 
 _PACKAGES = (
     "busybox",
+    "bzip2",
     "ca-certificates",
     "conntrack",
     "dbus",
@@ -55,8 +56,10 @@ _PACKAGES = (
     "iptables",
     "iputils-ping",
     "libfaketime",
+    "mariadb-backup",
     "mariadb-client",
     "mariadb-server",
+    "mydumper",
     "netcat-openbsd",
     "nftables",
     "openssh-client",
@@ -69,6 +72,7 @@ _PACKAGES = (
     "sudo",
     "systemd",
     "systemd-sysv",
+    "xz-utils",
     "zstd",
 )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from remedy.core.errors import RemedyError
 from remedy.lab import site_content
-from remedy.lab.layers import PROGRAMS
+from remedy.lab.services import PROGRAMS
 from remedy.lab.topology import topology
 
 __all__ = ["AttackStatus", "Beacon", "Session", "Target", "start", "status", "stop"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from remedy.core.errors import Refused
+from remedy.lab import offsite, spoiling
 from remedy.lab.credentials import Credentials
 from remedy.lab.topology import ZONES, Host, Topology
 
@@ -54,7 +55,10 @@ def write_inventory(folder: Path, topology: Topology, credentials: Credentials) 
     for host in topology.hosts:
         for group in host.groups:
             groups.setdefault(group, {"hosts": {}})["hosts"][host.name] = {}
-        write(f"host_vars/{host.name}.yml", _host_vars(host, topology))
+        variables = _host_vars(host, topology)
+        if "mysql" in host.services:
+            variables["remedy_databases"] = {"site": _database(credentials)}
+        write(f"host_vars/{host.name}.yml", variables)
     write("hosts.yml", {"all": {"children": {"lab": {"children": groups}}}})
     write("group_vars/lab.yml", _lab_vars(topology, credentials))
 
@@ -69,6 +73,32 @@ def _lab_vars(topology: Topology, credentials: Credentials) -> dict[str, Any]:
         "remedy_management": [management.address4(1), management.address6(1)],
         "remedy_canaries": [attacker.v4, attacker.v6],
         "remedy_canary_ports": {"tcp": [4444], "udp": [4444]},
+    }
+
+
+def _database(credentials: Credentials) -> dict[str, Any]:
+    """The site's database: its copies in order of distance, who writes to it, and what a restored one must answer."""
+    store = {
+        "endpoint": offsite.ENDPOINT,
+        "bucket": offsite.BUCKET,
+        "prefix": offsite.PREFIX,
+        "versioned": True,
+        "access_key": {"file": str(credentials.store_access_key)},
+        "secret_key": {"file": str(credentials.store_secret_key)},
+    }
+    return {
+        "timezone": "UTC",
+        "binlogs": "/var/lib/mysql",
+        "copies": [
+            {"name": "local", "path": spoiling.FOLDERS["db01"], "place": "machine room"},
+            {"name": "building-b", "host": "backup01", "path": spoiling.FOLDERS["backup01"], "place": "building B"},
+            {"name": "off-site", **store, "off_site": True, "place": "other city"},
+        ],
+        "units": [{"host": "web01", "name": name} for name in ("site", "till")],
+        "questions": [
+            {"sql": "SELECT COUNT(*) FROM notice", "at_least": 1},
+            {"sql": "SELECT COUNT(*) FROM orders JOIN customer ON customer.id = orders.customer", "at_least": 100},
+        ],
     }
 
 

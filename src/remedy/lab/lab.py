@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from remedy.core.errors import HeldByOther, Refused, RemedyError, UsageError
-from remedy.lab import cabling, device_guard, intrusion, protocol
+from remedy.lab import cabling, device_guard, filling, history, intrusion, protocol, ruin, writers
 from remedy.lab.credentials import Credentials
 from remedy.lab.image import ensure_image, require_machine
 from remedy.lab.inside import run_inside
@@ -84,6 +84,7 @@ class Lab:
         require_own_folder(folder)
         self._require_own_state()
         image = ensure_image(progress)
+        past = history.ensure_history(image, progress)
         self._sweep()
         try:
             settings = {
@@ -99,6 +100,7 @@ class Lab:
             (self.state / _SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
             progress(f"making keys for {len(chosen.hosts)} hosts")
             self.credentials.create(chosen.hosts)
+            history.link(past, self.state / history.PLACE)
             self._start_supervisor(progress)
             write_inventory(folder, chosen, self.credentials)
             self._give_to_caller(folder)
@@ -112,8 +114,9 @@ class Lab:
         if "SUDO_UID" not in os.environ or "SUDO_GID" not in os.environ:
             return
         owner = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-        keys = self.credentials.controller_key
-        for path in (keys.parent, keys, self.credentials.sudo_password.parent, self.credentials.sudo_password):
+        keys, secrets = self.credentials.controller_key, self.credentials.sudo_password.parent
+        own = (self.credentials.sudo_password, self.credentials.store_access_key, self.credentials.store_secret_key)
+        for path in (keys.parent, keys, secrets, *own):
             os.chown(path, *owner)
         for path in (folder, *folder.rglob("*")):
             os.chown(path, *owner)
@@ -208,7 +211,7 @@ class Lab:
 
         Raises TimedOut after `timeout` seconds, UsageError for an unknown host, Refused when it is off.
         """
-        return run_inside(host, protocol.ask({"op": "pid", "host": host})["pid"], argv, stdin, timeout)
+        return run_inside(host, self._pid(host), argv, stdin, timeout)
 
     def fault(self, kind: str, host: str, value: float | None = None, **named: float) -> None:
         """Give `host` (or `controller`, for cable faults) a fault; its number by position or by its name.
@@ -232,8 +235,63 @@ class Lab:
         return intrusion.status(self.exec, self._target(host), within)
 
     def attack_stop(self, host: str) -> None:
-        """Remove every trace of the intrusion, on the host and at the attacker's."""
+        """Remove every trace of the intrusion, on the host and at the attacker's; a ruined database is put back."""
         intrusion.stop(self.exec, self._target(host))
+        if self.exec(host, ("test", "-e", ruin.MARK))[0] == 0:
+            self.reset_database()
+
+    def ruin(self, host: str, kind: str) -> None:
+        """What an intruder does to the database of `host`: `tables` dropped, `rows` overwritten, `server` broken.
+
+        Returns when it is done. Raises UsageError for another kind or a host without a database.
+        """
+        _ = self._target(host)
+        ruin.ruin(self.exec, host, kind)
+
+    def reset_database(self) -> None:
+        """Put back db01's database and all copies of its backups as they were when the lab came up, in a second.
+
+        db01 is switched off and on for it. The store off site follows in the background: see `status`.
+        """
+        protocol.ask({"op": "reset-database"})
+
+    def fill_database(self, size: int, progress: Callable[[str], None] = _silent, *, back_up: bool = True) -> None:
+        """Add about `size` bytes of rows, as counted in a dump; then, with `back_up`, make tonight's backup of it.
+
+        The backup is copied to backup01 and, if it is up, to the store off site. Raises RemedyError.
+        """
+        filling.fill(self.exec, self._pid(filling.HOST), size, progress)
+        if back_up:
+            progress("backing it up")
+            self.back_up_database()
+
+    def back_up_database(self) -> str:
+        """Run db01's nightly backup program now and copy what it made to the other places; the name of the file."""
+        roots = {name: self.root(name) for name in (filling.HOST, "backup01")}
+        return filling.back_up(self.exec, roots, s3=self.status()["hosts"]["offsite"]["services"]["s3"])
+
+    def writers_start(self, tills: int = 3, pause: float = 0.005) -> None:
+        """Let that many tills on web01 write receipts into the database, each resting `pause` seconds in between."""
+        writers.start(self.exec, tills, pause)
+
+    def writers_stop(self) -> None:
+        """Stop the tills; what they were told stays known until the next start."""
+        writers.stop(self.exec)
+
+    def writers_seen(self) -> writers.Seen:
+        """What the tills were told so far."""
+        return writers.seen(self.exec, self.root(writers.HOST))
+
+    def writers_audit(self) -> writers.Audit:
+        """Look for every receipt the tills were told is written, in every schema of the database server."""
+        return writers.audit(self.exec, self.root(writers.HOST))
+
+    def root(self, host: str) -> Path:
+        """The root folder of a running host as this machine sees it. Raises UsageError, Refused."""
+        return Path(f"/proc/{self._pid(host)}/root")
+
+    def _pid(self, host: str) -> int:
+        return int(protocol.ask({"op": "pid", "host": host})["pid"])
 
     def _target(self, name: str) -> intrusion.Target:
         found = protocol.ask({"op": "status"})["hosts"]

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
-from remedy.lab import perimeter, site_content
+from remedy.lab import history, perimeter, services, site_content
 from remedy.lab.credentials import Credentials
 from remedy.lab.topology import ZONES, Host, Topology
 
-__all__ = ["PROGRAMS", "write_common", "write_disk"]
+__all__ = ["SECOND_COPY", "copy_backups", "write_common", "write_disk"]
 
-#: Where the lab's own programs lie inside hosts.
-PROGRAMS = "/usr/local/lib/remedy-lab"
+#: Where backup01 keeps its copy of db01's backups.
+SECOND_COPY = "srv/backups/db01"
+
 
 _SSHD_CONFIG = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -63,29 +65,9 @@ _NETWORK = """\
 exec ip -force -batch /etc/remedy-lab/network
 """
 
-_SERVICE = """\
-#!/bin/sh
-# lab-service NAME COMMAND...: keep COMMAND running unless an operator stopped NAME.
-# sshd's sandbox kills it when the preloaded library of the clock fault opens its file there, so sshd is left out.
-name=$1
-shift
-export FAKETIME_SKIP_CMDS=sshd
-while :; do
-  while [ -e "/etc/remedy-lab/stopped/$name" ]; do sleep 0.1; done
-  "$@" >>"/var/log/$name.log" 2>&1
-  sleep 0.1
-done
-"""
-
+#: The accounts of this lab, made at every start of the server; everything else comes with history.py's layer.
 _MARIADB = """\
 [mysqld]
-bind-address = *
-skip-name-resolve
-innodb_buffer_pool_size = 24M
-innodb_log_file_size = 8M
-performance_schema = OFF
-server_id = 21
-log_bin = /var/lib/mysql/binlog
 init_file = /etc/remedy-lab/site.sql
 """
 
@@ -114,13 +96,6 @@ net.ipv6.conf.all.forwarding=1
 -net.bridge.bridge-nf-call-arptables=0
 """
 
-_COMMANDS = {
-    "http": f"/usr/bin/python3 -I {PROGRAMS}/site.py",
-    "c2": f"/usr/bin/python3 -I {PROGRAMS}/c2.py",
-    "mysql": "/usr/sbin/mariadbd --user=mysql",
-    "dns": "/usr/sbin/dnsmasq --keep-in-foreground --conf-file=/etc/remedy-lab/dnsmasq.conf",
-}
-
 
 def write_common(layer: Path, image: Path, credentials: Credentials) -> None:
     """Write the layer all hosts of this lab share: accounts, sshd's settings, the boot sequence, the programs."""
@@ -128,12 +103,12 @@ def write_common(layer: Path, image: Path, credentials: Credentials) -> None:
     _put(layer, "etc/ssh/sshd_config", _SSHD_CONFIG)
     _put(layer, "etc/init.d/rcS", _RCS, 0o755)
     _put(layer, "usr/local/sbin/lab-network", _NETWORK, 0o755)
-    _put(layer, "usr/local/sbin/lab-service", _SERVICE, 0o755)
+    _put(layer, "usr/local/sbin/lab-service", services.LAB_SERVICE, 0o755)
     _put(layer, "etc/systemd/system/lab-network.service", _NETWORK_UNIT)
     pam = (image / "etc/pam.d/common-auth").read_text(encoding="utf-8")
     _put(layer, "etc/pam.d/common-auth", pam.replace("pam_unix.so nullok", "pam_unix.so nullok nodelay"))
     for program in (Path(__file__).parent / "programs").glob("[a-z]*.py"):
-        _put(layer, f"{PROGRAMS}/{program.name}", program.read_text(encoding="utf-8"), 0o755)
+        _put(layer, f"{services.PROGRAMS}/{program.name}", program.read_text(encoding="utf-8"), 0o755)
 
 
 def _accounts(layer: Path, image: Path, credentials: Credentials) -> None:
@@ -163,8 +138,10 @@ def _accounts(layer: Path, image: Path, credentials: Credentials) -> None:
             os.chown(folder, owner, owner)
 
 
-def write_disk(upper: Path, host: Host, topology: Topology, image: Path, credentials: Credentials) -> None:
-    """Write the files only `host` has, as they are before its first boot."""
+def write_disk(
+    upper: Path, host: Host, topology: Topology, *, image: Path, credentials: Credentials, past: Path
+) -> None:
+    """Write the files only `host` has, as they are before its first boot; `past` is the layer of db01's last days."""
     zone = ZONES[host.zone]
     _put(upper, "etc/hostname", f"{host.name}\n")
     _put(upper, "etc/hosts", f"127.0.0.1 localhost {host.name}\n::1 localhost ip6-localhost ip6-loopback\n")
@@ -175,13 +152,15 @@ def write_disk(upper: Path, host: Host, topology: Topology, image: Path, credent
     public = key.with_name(key.name + ".pub").read_text(encoding="ascii")
     _put(upper, "etc/ssh/ssh_host_ed25519_key.pub", public)
     _put(upper, "etc/remedy-lab/network", _network(host))
-    _put(upper, "etc/inittab", _inittab(host))
+    _put(upper, "etc/inittab", services.inittab(host))
     if host.is_router:
         _put(upper, "etc/remedy-lab/perimeter.nft", perimeter.ruleset(topology))
         _put(upper, "etc/remedy-lab/hosts", perimeter.hosts_file(topology))
         _put(upper, "etc/remedy-lab/dnsmasq.conf", perimeter.dnsmasq_conf())
         _put(upper, "etc/remedy-lab/sysctl", _ROUTER_SYSCTL)
-    if "http" in host.services:
+    for name, unit in services.units(host).items():
+        _put(upper, f"etc/init.d/{unit.name}", services.init_script(name, unit), 0o755)
+    if "http" in host.services or host.systemd:
         _put(upper, "srv/site/page.html", site_content.PAGE)
         settings = {
             "host": topology["db01"].v4,
@@ -190,11 +169,15 @@ def write_disk(upper: Path, host: Host, topology: Topology, image: Path, credent
             "database": "site",
         }
         _put(upper, "etc/remedy-lab/site.json", json.dumps(settings), 0o640, group=_number(image, "group", "www-data"))
+    if "till" in services.units(host):
+        _put(upper, f"{services.STOPPED}/till", "")
     if "mysql" in host.services:
         password = credentials.database_password.read_text(encoding="ascii")
-        script = site_content.database_script(password, ("198.18.1.%", "2001:db8:0:1:%"))
+        script = site_content.accounts_script(password, ("198.18.1.%", "2001:db8:0:1:%"))
         _put(upper, "etc/remedy-lab/site.sql", script, 0o600, owner=_number(image, "passwd", "mysql"))
-        _put(upper, "etc/mysql/mariadb.conf.d/90-lab.cnf", _MARIADB)
+        _put(upper, "etc/mysql/mariadb.conf.d/91-accounts.cnf", _MARIADB)
+    if host.name == "backup01":
+        copy_backups(upper / SECOND_COPY, past)
     if host.iptables_only:
         _leave_only_legacy_iptables(upper)
     if host.systemd:
@@ -202,10 +185,20 @@ def write_disk(upper: Path, host: Host, topology: Topology, image: Path, credent
         (units / "multi-user.target.wants").mkdir(parents=True)
         (units / "multi-user.target.wants/lab-network.service").symlink_to("/etc/systemd/system/lab-network.service")
         (units / "mariadb.service").symlink_to("/dev/null")
+        name, text = services.systemd_unit("http")
+        _put(upper, f"etc/systemd/system/{name}", text)
         _put(upper, "etc/systemd/system/ssh.service.d/lab.conf", "[Service]\nEnvironment=FAKETIME_SKIP_CMDS=sshd\n")
     else:
         for name in ("reboot", "poweroff", "halt"):
             _link(upper, f"usr/local/sbin/{name}", "/bin/busybox")
+
+
+def copy_backups(folder: Path, past: Path) -> None:
+    """The second copy: the same files with the same times, as rsync would have left them."""
+    folder.mkdir(parents=True)
+    folder.chmod(0o750)
+    for path in history.backups(past):
+        shutil.copy2(path, folder)
 
 
 def _network(host: Host) -> str:
@@ -223,14 +216,6 @@ def _network(host: Host) -> str:
         lines.append(f"address add {host.v6}/64 dev eth0 nodad")
         lines.append(f"route add default via {zone.gateway4} dev eth0")
         lines.append(f"route add default via {zone.gateway6} dev eth0")
-    return "\n".join(lines) + "\n"
-
-
-def _inittab(host: Host) -> str:
-    lines = ["::sysinit:/etc/init.d/rcS", "::respawn:/usr/local/sbin/lab-service sshd /usr/sbin/sshd -D -e"]
-    lines += [
-        f"::respawn:/usr/local/sbin/lab-service {name} {_COMMANDS[name]}" for name in host.services if name in _COMMANDS
-    ]
     return "\n".join(lines) + "\n"
 
 

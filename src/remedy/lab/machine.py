@@ -25,9 +25,10 @@ class Machine:
     """One host.
 
     `pid` is its PID 1 as seen from outside, None while it is off; `child` the process to wait for, the same one unless
-    its PID 1 is kept by another program; `companions` other processes of this machine that live and die with it;
-    `sysfs` is set for the machine itself, whose link is not called eth0; `wire` is the forwarder that delays its
-    packets; `faults` maps kind to value.
+    its PID 1 is kept by another program; `booted` the moment of its last boot (monotonic clock); `companions` other
+    processes of this machine that live and die with it; `sysfs` is set for the machine itself, whose link is not called
+    eth0; `wire` is the forwarder that delays its packets; `faults` maps kind to value; `versions` are those a fault
+    made in its S3 store, each with its key.
     """
 
     host: Host
@@ -35,10 +36,12 @@ class Machine:
     pid: int | None = None
     child: int | None = None
     boots: int = 0
+    booted: float = 0.0
     faults: dict[str, float] = field(default_factory=dict)
     wire: int | None = None
     sysfs: Path | None = None
     companions: list[int] = field(default_factory=list)
+    versions: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def running(self) -> int:

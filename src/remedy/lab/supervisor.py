@@ -49,6 +49,8 @@ class Supervisor:
                 self.set_fault(request["kind"], request["host"], request.get("value"))
             case "clear":
                 self.clear(request["host"])
+            case "reset-database":
+                self.estate.reset_database()
             case "down":
                 self.estate.stopping = True
             case other:
@@ -68,7 +70,7 @@ class Supervisor:
                 "v6": machine.host.v6,
                 "zone": machine.host.zone,
                 "boots": machine.boots,
-                "services": machine.services(),
+                "services": self.estate.services(machine),
                 "faults": machine.faults,
             }
             for name, machine in self.estate.machines.items()
@@ -104,7 +106,7 @@ class Supervisor:
                 f"{kind} would change this machine, not the lab", hint="only cable faults are for controller"
             )
         _ = machine.running
-        if machine.faults.get(kind) == value:
+        if machine.faults.get(kind) == value and not fault.again:
             return
         fault.apply(machine, self.estate.scene, value)
         machine.faults[kind] = value

@@ -126,8 +126,8 @@ _FIXED = (
     Host("web01", "dmz", 11, ("web",), {"ssh": 22, "http": 80}),
     Host("web02", "dmz", 12, ("web", "vantage"), {"ssh": 22, "http": 80}),
     Host("legacy01", "dmz", 13, ("legacy", "vantage"), {"ssh": 22, "http": 80}, iptables_only=True),
-    Host("db01", "inside", 21, ("db",), {"ssh": 22, "mysql": 3306}, disk_mib=1024),
-    Host("backup01", "inside", 22, ("backup",), {"ssh": 22}, disk_mib=1024),
+    Host("db01", "inside", 21, ("db",), {"ssh": 22, "mysql": 3306}, disk_mib=12288),
+    Host("backup01", "inside", 22, ("backup",), {"ssh": 22}, disk_mib=8192),
     Host("mon01", "management", 31, ("mon", "vantage"), {"ssh": 22}),
 )
 

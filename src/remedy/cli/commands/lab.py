@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ Examples:
   remedy lab up && remedy -i inventories/lab inventory list
   remedy lab attack web01                 an intruder on web01, for rehearsal
   remedy lab fault power-cycle web01
+  remedy lab attack db01 --ruin tables
   remedy lab down
 """,
 )
@@ -98,14 +100,22 @@ def exec_(host: str, argv: tuple[str, ...]) -> int:
 
 @command.command("attack")
 @click.argument("host")
-@click.option("--stop", is_flag=True, help="Remove every trace of the intrusion.")
+@click.option(
+    "--ruin",
+    type=click.Choice(["tables", "rows", "server"]),
+    help="Instead, ruin the database of db01: drop its tables, overwrite rows, break the server's files.",
+)
+@click.option("--stop", is_flag=True, help="Remove every trace of the intrusion; a ruined database is put back.")
 @click.option(
     "--status", "ask", is_flag=True, help="Say what the attacker sees right now; exit 0 when it sees nothing."
 )
 @click.option("--json", "json_", is_flag=True, help="One JSON document.")
-def attack(host: str, stop: bool, ask: bool, json_: bool) -> int:  # noqa: FBT001 -- click's
+def attack(host: str, ruin: str | None, stop: bool, ask: bool, json_: bool) -> int:  # noqa: FBT001 -- click's
     """Put an intruder on a host: the page defaced, a beacon calling home, a live shell held open."""
     lab = _lab()
+    if ruin:
+        lab.ruin(host, ruin)
+        return 0
     if stop:
         lab.attack_stop(host)
         return 0
@@ -131,7 +141,10 @@ def attack(host: str, stop: bool, ask: bool, json_: bool) -> int:  # noqa: FBT00
 @click.argument("host")
 @click.argument("value", required=False, type=float)
 def fault(kind: str, host: str, value: float | None) -> int:
-    """Give a host a fault: link-cut, delay MS, loss PERCENT, power-cycle, power-off, power-on, disk-full and others."""
+    """Give a host a fault: link-cut, delay MS, loss PERCENT, power-cycle, power-off, power-on, disk-full and others.
+
+    On db01, backup01 and offsite also backup-flip [COUNT], backup-cut [PERCENT], backup-delete and backup-replace.
+    """
     _lab().fault(kind, host, value)
     return 0
 
@@ -142,6 +155,54 @@ def clear(host: str | None) -> int:
     """Undo the faults of a host, or of all."""
     _lab().clear(host)
     return 0
+
+
+@command.command("database")
+@click.option("--size", metavar="SIZE", help="Add about that much, such as 300M or 1G, and back it up.")
+@click.option("--backup/--no-backup", "back_up", default=True, help="Make a backup afterwards, in all places.")
+@click.option("--reset", is_flag=True, help="Put back the database and all backups as they were at the start.")
+def database(size: str | None, back_up: bool, reset: bool) -> int:  # noqa: FBT001 -- click's
+    """Fill the database of db01 with realistic rows, or put it back; alone, back it up now as cron does at night."""
+    from remedy.lab.database import parsed_size  # noqa: PLC0415 -- lazily
+
+    lab = _lab()
+    wanted = parsed_size(size) if size else 0
+    if reset:
+        lab.reset_database()
+    if wanted:
+        lab.fill_database(wanted, _progress, back_up=back_up)
+    elif not reset and back_up:
+        click.echo(lab.back_up_database())
+    return 0
+
+
+@command.command("writers")
+@click.option("--tills", type=click.IntRange(1, 50), default=3, metavar="N", help="How many write at once; 3.")
+@click.option("--stop", is_flag=True, help="Stop them.")
+@click.option("--status", "ask", is_flag=True, help="Say what they were told so far.")
+@click.option("--audit", is_flag=True, help="Look for every acknowledged receipt; exit 0 when none is lost.")
+@click.option("--json", "json_", is_flag=True, help="One JSON document.")
+def writers(tills: int, stop: bool, ask: bool, audit: bool, json_: bool) -> int:  # noqa: FBT001 -- click's
+    """Let tills on web01 write receipts into the database, and know of each whether it was acknowledged."""
+    lab = _lab()
+    if stop:
+        lab.writers_stop()
+    elif not ask and not audit:
+        lab.writers_start(tills)
+    if audit:
+        found = lab.writers_audit()
+        where = ", ".join(f"{count} in {printable(name, 80, one_line=True)}" for name, count in found.schemas.items())
+        text = f"{found.acknowledged} receipts acknowledged: {where}; LOST {len(found.lost)}"
+    else:
+        found = lab.writers_seen()
+        text = (
+            f"{'writing' if found.running else 'stopped'}: {found.acknowledged} receipts acknowledged, "
+            f"{found.rate:g}/s, {found.refused} times refused, {found.doubtful} in doubt, "
+            f"longest silence {found.silence:g} s"
+        )
+        text += f"\nlast refusal: {printable(found.said, 200, one_line=True)}" if found.said else ""
+    click.echo(json.dumps({"schema_version": 1, **dataclasses.asdict(found)}) if json_ else text)
+    return 1 if audit and found.lost else 0
 
 
 @command.command("demo")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,10 @@ from remedy.cli.act import Acting, screen_of
 from remedy.cli.commands.isolate import complete
 from remedy.cli.options import acting, common
 from remedy.cli.world import world
+from remedy.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from remedy.cli.world import World
 
 
 @click.command(
@@ -18,19 +23,27 @@ from remedy.cli.world import world
 Examples:
   remedy release web01 --dry-run
   remedy release web01 web02 --yes
+  remedy release site                      drop what a restore of the database `site` has kept
+  remedy release site --older-than 7       from cron, with --yes: only what was kept a week ago or more
 """,
 )
-@click.argument("hosts", nargs=-1, required=True, metavar="HOST|GROUP|PATTERN...", shell_complete=complete)
+@click.argument("hosts", nargs=-1, required=True, metavar="HOST|GROUP|PATTERN|DATABASE...", shell_complete=complete)
 @click.option("--force", is_flag=True, help="Also take away an isolation that bears no name of remedy's.")
+@click.option("--older-than", type=click.IntRange(0), default=0, metavar="DAYS", help="Only data kept so long.")
 @acting
 @click.pass_context
-def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
-    """Give isolated hosts back, exactly as they were.
+def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, older_than: int, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
+    """Give isolated hosts back, exactly as they were; of a restored database, drop the data that was kept.
 
-    Only what remedy placed is removed. Afterwards every path that the certificate had proven closed is asked again,
-    from the same places: it has to answer as before.
+    Of a host only what remedy placed is removed. Afterwards every path that the certificate had proven closed is asked
+    again, from the same places: it has to answer as before. Of a database the kept data is gone for good afterwards.
     """
     with world(common(ctx, given)) as around:
+        databases = [name for name in hosts if around.is_database(name)]
+        if databases and len(databases) < len(hosts):
+            raise UsageError("hosts and databases are released one kind at a time", hint="name only one kind")
+        if databases:
+            return _discard(around, databases, older_than)
         from remedy.actions.release import Release  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
@@ -52,3 +65,18 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, **given:
             for name in names
         ]
         return Acting("release", around, screen_of(around.options, around)).carry(jobs, incident)
+
+
+def _discard(around: World, names: Sequence[str], older_than: int) -> int:
+    """Drop what restores of these databases have kept."""
+    from remedy.actions.discard import Discard  # noqa: PLC0415 -- lazily, with all below it
+    from remedy.core.values import Site  # noqa: PLC0415
+    from remedy.engine.job import Job  # noqa: PLC0415
+
+    incident = around.incident(f"release {', '.join(names)}")
+    jobs = []
+    for name in names:
+        database = around.database(name)
+        job = Job(Discard(database, older_than), around.target(database.host), Site(), around.context(incident))
+        jobs.append(job)
+    return Acting("release", around, screen_of(around.options, around)).carry(jobs, incident)

@@ -1,0 +1,133 @@
+"""Give a server that does not start any more an empty data directory, and keep the old one whole beside it.
+
+For the day on which there is no server to restore into (plan rules BZ-DATA-1, PY-DB): nothing is copied and nothing is
+deleted, the damaged directory is renamed on its own file system, so it is the file-level copy of the data as it was.
+The server then starts empty; a restore follows as a run of its own. Undo puts the old directory back in place, keeps
+what was made meanwhile as `….undone-RUN`, and leaves the server stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, cast
+
+from remedy.actions import params
+from remedy.backups.values import Database
+from remedy.core.errors import Refused, TargetUnfit
+from remedy.core.ports import Reader
+from remedy.core.values import Change, Command, Context, Expect, Plan, Site, Target, wanted
+from remedy.probes import datadir, services
+
+#: A server works in its data directory; whatever its service says, it must not be moved from under it.
+_AT_REST = (
+    'for p in /proc/[0-9]*; do case $(cat "$p/comm" 2>/dev/null) in mysqld|mariadbd) '
+    'if [ "$(readlink "$p/cwd" 2>/dev/null)" = "$dir" ]; then echo "process ${p#/proc/} still works in $dir" >&2; '
+    "exit 1; fi;; esac; done; "
+)
+#: The service is stopped here, and not by a step of its own: whether it runs is no sign of how far the run has come.
+_ASIDE = (
+    "set -eu; dir=$1; aside=$2; run=$3; shift 3; "
+    "i=$(command -v mariadb-install-db || command -v mysql_install_db); "
+    '"$@" >&2; ' + _AT_REST + 'if [ ! -e "$aside" ]; then mv -T -- "$dir" "$aside"; fi; sync; '
+    'if [ ! -e "$dir/.remedy-$run" ]; then rm -rf -- "$dir.new-$run"; mkdir -m 750 -- "$dir.new-$run"; '
+    'chown --reference="$aside" -- "$dir.new-$run"; user=$(stat -c %U -- "$aside"); '
+    '"$i" --user="$user" --datadir="$dir.new-$run" --skip-test-db >&2; touch -- "$dir.new-$run/.remedy-$run"; '
+    'mv -T -- "$dir.new-$run" "$dir"; sync; fi'
+)
+_BACK = (
+    'set -eu; dir=$1; aside=$2; run=$3; shift 3; [ -e "$aside" ] || exit 0; "$@" >&2; '
+    + _AT_REST
+    + 'rm -rf -- "$dir.new-$run"; '
+    'if [ -e "$dir" ]; then mv -T -- "$dir" "$dir.undone-$run"; fi; mv -T -- "$aside" "$dir"; sync'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Set the data directory of `database`'s server aside and start an empty one. `unit` is the server's service."""
+
+    name: ClassVar[str] = "rebuild"
+    database: Database = field(default_factory=lambda: Database("", "", ""))
+    unit: str = "mariadb"
+
+    def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
+        """Look at the dead server. Raises Refused when it is alive, TargetUnfit when its directory cannot be moved."""
+        file, run = self.database.defaults_file, context.run
+        found = reader.ask([datadir.find(), datadir.answers(file), services.state(self.unit)], at=target.name)
+        place = cast("dict[str, str]", found[0])
+        if found[1] == "yes":
+            raise Refused(
+                "the database server answers: there is nothing to rebuild",
+                where=target.name,
+                hint=f"remedy restore {self.database.name} --latest-valid",
+            )
+        if found[2] == "unknown":
+            raise TargetUnfit(
+                f"no service called {self.unit} on {target.name}",
+                where=target.name,
+                hint="say which starts the server, with --server-unit",
+            )
+        if place["mounted"] == "yes":
+            raise TargetUnfit(
+                f"{place['path']} is a mount point and cannot be renamed",
+                where=target.name,
+                hint="move its content into a folder beside it by hand, then start the empty server and restore",
+            )
+        if place["install"] == "no":
+            raise TargetUnfit(
+                "neither mariadb-install-db nor mysql_install_db is there to make a new data directory",
+                where=target.name,
+                hint="apt-get install mariadb-server",
+            )
+        path = place["path"]
+        aside = f"{path}.remedy-{run}"
+        args = ("remedy", path, aside, run, *services.order(self.unit, "stop").argv)
+        seen = datadir.state(path, aside, run)
+        move = Change(
+            why=f"stop {self.unit}, keep the damaged data as {aside}, and make an empty data directory",
+            at=target.name,
+            do=Command(("sh", "-c", _ASIDE, *args), seconds=300),
+            undo=Command(("sh", "-c", _BACK, *args), seconds=180),
+            seen=seen,
+            before=wanted("absent"),
+            after=wanted("done"),
+            halfway=wanted("halfway"),
+            layer="database",
+        )
+        start = Change(
+            why=f"start {self.unit} on it and wait until it answers",
+            at=target.name,
+            do=datadir.started(services.order(self.unit, "start"), file),
+            undo=services.order(self.unit, "stop"),
+            seen=datadir.answers(file),
+            before=wanted("no"),
+            after=wanted("yes"),
+            layer="database",
+        )
+        return Plan(
+            action=self.name,
+            target=target.name,
+            run=run,
+            incident=context.incident,
+            anchor=context.anchor,
+            params=params(self),
+            changes=(move, start),
+            expects=(
+                Expect("the server answers", target.name, datadir.answers(file), wanted("yes"), layer="database"),
+                Expect(f"the damaged data is kept as {aside}", target.name, seen, wanted("done"), layer="database"),
+            ),
+            on_failure="keep",
+            impact=(
+                f"every database of the server is gone from it until restored: all of {path} is set aside",
+                "accounts and their grants are part of it; they come back from the manifest of a backup, or by hand",
+            ),
+            card=(
+                f"# on {target.name}, to put the old data directory back:",
+                f"service {self.unit} stop; mv {path} {path}.undone-{run}; mv {aside} {path}",
+                f"service {self.unit} start",
+            ),
+            facts=wanted({"datadir": path, "owner": place["owner"]}),
+        )
+
+
+ACTION = Rebuild

@@ -1,0 +1,398 @@
+"""What the statements of a logical backup mean: what is sent as it is, what is sent anew, what is left out.
+
+Decides for every statement which `Piece` it becomes, and keeps account of what has been seen: tables and their rows,
+definitions, the settings they stand under, findings. Nothing is sent that is not understood, and nothing that belongs
+to another schema: a backup may have been planted. Leaves to others: where statements end (`sql`), to which schema they
+belong (`schemas`), what comments and file names say (`formats`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from remedy.backups import charsets, definitions, session, statements
+from remedy.backups.findings import Findings
+from remedy.backups.formats import Piece
+from remedy.backups.names import decoded, parts, unquoted
+from remedy.backups.objects import Objects, Sequence
+from remedy.backups.ports import Damaged
+from remedy.backups.rows import RowDigest
+from remedy.backups.schemas import Schemas
+from remedy.backups.sql import Rows
+from remedy.backups.statements import Said
+from remedy.backups.values import Contents, Facts, Table
+
+#: More than any database has; their names are kept in memory until the end.
+_TABLES: Final = 200_000
+#: A text with so many statements that nobody understands is no dump.
+_UNKNOWN: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Table:
+    name: str
+    text: definitions.TableText
+    rows: RowDigest = field(default_factory=RowDigest)
+    section: bool = False
+
+
+class Interpreter:
+    """Takes the statements of one backup in order; `contents` says what was there."""
+
+    def __init__(self, schema: str, defaults: dict[str, bytes]) -> None:
+        """`schema` is the one that is wanted; `defaults` are the settings where the backup makes none."""
+        self.findings = Findings()
+        self.session = session.Session()
+        self.schemas = Schemas(schema, self.findings)
+        self.objects = Objects()
+        #: What is said of the server's GTID position.
+        self.gtid = ""
+        self._defaults = defaults
+        self._setup: dict[str, bytes] | None = None
+        self._setup_sent = False
+        self._tables: dict[bytes, _Table] = {}
+        self._sequences: dict[bytes, Sequence] = {}
+        self._views: set[bytes] = set()
+        self._open: bytes | None = None
+
+    def statement(self, text: bytes, delimiter: bytes = b";") -> Iterator[Piece]:
+        """Take one statement. Raises Damaged("too-big" or "not-text") when it is not worth going on."""
+        plain = statements.bare(text)
+        key = statements.word(plain)
+        if key != b"SET" or b"@saved_" in plain or b"@PREV_" in plain:
+            self._freeze()
+        self.schemas.next()
+        handler = self._HANDLERS.get(key, Interpreter._other)
+        made = handler(self, Said(plain, text, delimiter))
+        self.schemas.after()
+        yield from self._sent(made or Piece("left", "", text + b";\n"))
+
+    def rows(self, rows: Rows, *, one_line: bool, double_quotes: bool = False) -> Iterator[Piece]:
+        """Take an INSERT; `one_line` and `double_quotes` as for `RowDigest`."""
+        self._freeze()
+        schema, name = parts(rows.table)
+        table = self._tables.get(name)
+        piece = Piece("left", "", rows.text)
+        if schema:
+            self.findings.add("other-schema", rows.text[: rows.head])
+        elif not self.schemas.mine:
+            pass
+        elif table is None:
+            self.findings.add("no-structure", rows.text[: rows.head])
+        elif table.text.sequence:
+            piece = self._sequence_row(name, rows) or piece
+        elif not table.rows.add(rows, one_line=one_line, double_quotes=double_quotes):
+            self._unknown(rows.text)
+        else:
+            table.section = True
+            piece = Piece("rows", table.name, self._with_settings(rows.text), table.text.keyed)
+        yield from self._sent(piece)
+
+    def section(self, ident: bytes) -> None:
+        """The backup says that the rows of a table follow, if it has any."""
+        table = self._tables.get(unquoted(ident)) if self.schemas.mine else None
+        if table is not None:
+            table.section = True
+
+    def tables(self) -> dict[bytes, tuple[str, bool, int]]:
+        """The tables so far: name, whether their rows are with them, and how many (-1: not known)."""
+        return {key: (t.name, t.section, t.rows.count) for key, t in self._tables.items() if not t.text.sequence}
+
+    @property
+    def made(self) -> int:
+        """How many definitions there were so far."""
+        return len(self._tables) + len(self._sequences) + len(self._views) + len(self.objects)
+
+    @property
+    def charset(self) -> str:
+        """The client's character set."""
+        return (self._setup or self._defaults)["character_set_client"].decode("ascii", "replace").lower()
+
+    def view(self, ident: bytes) -> None:
+        """The backup announces a view that is to be defined later."""
+        if self.schemas.mine:
+            self._views.add(unquoted(ident))
+
+    def assume_sections(self) -> None:
+        """The backup has no way to say that a table is empty: take those without rows for empty."""
+        for table in self._tables.values():
+            table.section = True
+
+    def rowless(self) -> set[bytes]:
+        """Tables whose rows a dumper leaves out on purpose."""
+        return {key for key, table in self._tables.items() if table.text.rowless}
+
+    def contents(self, facts: Facts, longest: int) -> Contents:
+        """What there was, once the backup has ended."""
+        self._close_table()
+        self.schemas.close()
+        for view in sorted(self._views - self.objects.names("view")):
+            self.findings.add("view-unfinished", view)
+        if self.objects.binary:
+            self.findings.add("binary-text")
+        self._check_charset()
+        own = [table for table in self._tables.values() if not table.text.sequence]
+        collations = {one for table in own for one in table.text.collations} | self.objects.collations()
+        return Contents(
+            facts,
+            tuple(_described(table) for table in own),
+            self.objects.ordered(self._sequences),
+            longest,
+            self.findings.found(),
+            tuple(sorted(collations)),
+        )
+
+    # What is sent.
+
+    def _freeze(self) -> None:
+        """The header has ended: what it set is what every session gets."""
+        if self._setup is None:
+            self._setup = self._defaults | self.session.settings(session.READING)
+
+    def _sent(self, piece: Piece) -> Iterator[Piece]:
+        if piece.kind != "left" and not self._setup_sent:
+            self._setup_sent = True
+            yield Piece("setup", "", self._setup_sql())
+        yield piece
+
+    def _setup_sql(self) -> bytes:
+        return session.made((self._setup or {}) | {"foreign_key_checks": b"0", "unique_checks": b"0"})
+
+    def _now(self, name: str) -> bytes | None:
+        return self.session.get(name) or self._defaults.get(name)
+
+    def _with_settings(self, text: bytes) -> bytes:
+        """Rows that stand under other settings than the header's take theirs with them."""
+        setup = self._setup or {}
+        changed = [name for name in session.READING if self._now(name) != setup.get(name)]
+        if changed:
+            now = {name: self._now(name) or setup[name] for name in changed}
+            text = session.made(now) + text + session.made({name: setup[name] for name in changed})
+        if self.session.get("system_versioning_insert_history") == b"1":
+            text = b"SET system_versioning_insert_history=1;\n" + text
+        return text
+
+    # What statements mean. Each returns the piece that a statement becomes, None when it is left out.
+
+    def _set(self, said: Said) -> None:
+        if gtid := statements.GTID.fullmatch(said.plain):
+            self.gtid = gtid[1].decode("ascii", "replace")
+            self.findings.add("gtid-purged")
+            return
+        made = session.assignments(said.plain)
+        if made is None:
+            self._doubtful(said.plain, statements.ROLE.match(said.plain))
+            return
+        for one in made:
+            if one.scope == "global" and one.name == "gtid_slave_pos":
+                self.gtid = one.value.strip(b"'").decode("ascii", "replace")
+                self.findings.add("replication", said.plain)
+            elif one.scope in ("global", "persist", "persist_only"):
+                self.findings.add("privilege", said.plain)
+            elif one.scope not in ("session", "user") or (one.scope == "session" and one.name not in session.HARMLESS):
+                self._unknown(said.plain)
+        self.session.apply(one for one in made if one.scope in ("session", "user"))
+
+    def _use(self, said: Said) -> None:
+        if not self.schemas.use(said.plain):
+            self._unknown(said.plain)
+
+    def _create(self, said: Said) -> Piece | None:
+        if placeholder := definitions.PLACEHOLDER.match(said.text):
+            self.view(placeholder[1] or placeholder[2])
+        elif self.schemas.database(said.plain):
+            pass
+        elif head := definitions.TABLE.match(said.text):
+            return self._table(said.text, head)
+        elif head := definitions.SEQUENCE.match(said.text):
+            return self._sequence(said.text, head)
+        elif head := definitions.INDEX.match(said.text):
+            return self._changed(head[1], said.text)
+        elif made := definitions.described(said.text):
+            return self._object(made, said.text, said.delimiter)
+        else:
+            self._doubtful(said.plain, statements.SERVER.match(said.plain))
+        return None
+
+    def _table(self, text: bytes, head: re.Match[bytes]) -> Piece | None:
+        name = self._owned(head[1], text)
+        if name is None:
+            return None
+        self._close_table()
+        made = definitions.table(text, head)
+        label = self._label(name)
+        if name in self._tables or name in self._sequences:
+            self.findings.add("duplicate-table", label)
+            return None
+        if len(self._tables) >= _TABLES:
+            raise Damaged("too-big", f"more than {_TABLES} tables")
+        if not made.engine:
+            self.findings.add("table-options", label)
+        if made.outside:
+            self.findings.add("reaches-outside", label)
+        if made.elsewhere:
+            self.findings.add("foreign-key-elsewhere", label)
+        self._tables[name] = _Table(label, made)
+        return None if made.sequence else self._structure(label, made.sql + b";\n")
+
+    def _structure(self, label: str, sql: bytes) -> Piece:
+        charset = self._now("character_set_client")
+        if charset and charset != (self._setup or {}).get("character_set_client"):
+            sql = session.around(sql, {"character_set_client": charset})
+        return Piece("structure", label, sql)
+
+    def _changed(self, table: bytes, text: bytes) -> Piece | None:
+        """ALTER TABLE or CREATE INDEX, as some dumpers write keys after the rows."""
+        name = self._owned(table, text)
+        if name is None:
+            return None
+        if name not in self._tables:
+            self.findings.add("no-structure", text)
+            return None
+        return self._structure(self._label(name), text + b";\n")
+
+    def _sequence(self, text: bytes, head: re.Match[bytes]) -> Piece | None:
+        name = self._owned(head[1], text)
+        if name is None:
+            return None
+        made = Sequence(head[1], b" " + text[head.end() :].strip())
+        self._sequences[name] = made
+        return self._structure(self._label(name), made.sql)
+
+    def _value(self, said: Said) -> Piece | None:
+        """DO SETVAL or SELECT SETVAL; any other SELECT or DO is nothing that a dumper writes."""
+        head = definitions.SETVAL.fullmatch(said.plain)
+        if head is None:
+            self._doubtful(said.plain, statements.FILE.search(said.plain))
+            return None
+        name = self._owned(head[1], said.text)
+        if name is None or name not in self._sequences:
+            return None
+        made = self._sequences[name]
+        self._sequences[name] = Sequence(made.ident, made.options, head[2])
+        return self._structure(self._label(name), b"DO SETVAL(" + made.ident + b", " + head[2] + b", 0);\n")
+
+    def _sequence_row(self, name: bytes, rows: Rows) -> Piece | None:
+        found = definitions.sequence(rows.text[rows.head :], self._tables[name].text.engine)
+        if found is None:
+            self._unknown(rows.text)
+            return None
+        made = Sequence(rows.table, *found)
+        self._sequences[name] = made
+        return self._structure(self._label(name), made.sql)
+
+    def _object(self, made: definitions.ObjectText, text: bytes, delimiter: bytes) -> Piece | None:
+        schema, name = parts(made.name)
+        self.schemas.content()
+        if not self.schemas.mine:
+            return None
+        if schema and schema != self.schemas.wanted:
+            self.findings.add("other-schema", text)
+            return None
+        script = self.objects.add(made, text, delimiter, self.session)
+        if script is None:
+            self._unknown(text)
+            return None
+        return Piece("object", self._label(name), script)
+
+    def _drop(self, said: Said) -> None:
+        if self.schemas.database(said.plain):
+            return
+        head = statements.DROP.fullmatch(said.plain)
+        if head is None:
+            self._doubtful(said.plain, statements.SERVER.match(said.plain))
+        elif parts(head[1])[0] not in (b"", self.schemas.wanted) and self.schemas.mine:
+            self.findings.add("other-schema", said.plain)
+
+    def _alter(self, said: Said) -> Piece | None:
+        if self.schemas.database(said.plain):
+            return None
+        head = statements.ALTER.match(said.plain)
+        if head is None:
+            self._doubtful(said.plain, statements.SERVER.match(said.plain))
+            return None
+        if head[2].upper() in (b"DISABLE", b"ENABLE"):
+            self.section(head[1])
+            return None
+        return self._changed(head[1], said.plain)
+
+    def _lock(self, said: Said) -> None:
+        head = statements.LOCK.match(said.plain)
+        if head is None:
+            self._unknown(said.plain)
+            return
+        self._close_table()
+        self._open = head[1]
+        self.section(head[1])
+
+    def _unlock(self, said: Said) -> None:  # noqa: ARG002 -- the form of a handler
+        self._open = None
+
+    def _other(self, said: Said) -> None:
+        key = statements.word(said.plain)
+        if statements.REPLICATION.match(said.plain):
+            self.findings.add("replication", said.plain)
+        elif said.plain and key not in statements.HARMLESS:
+            self._doubtful(said.plain, key in statements.PRIVILEGES or statements.SERVER.match(said.plain))
+
+    _HANDLERS: Final[dict[bytes, Callable[[Interpreter, Said], Piece | None]]] = {
+        b"SET": _set,
+        b"USE": _use,
+        b"CREATE": _create,
+        b"DROP": _drop,
+        b"ALTER": _alter,
+        b"LOCK": _lock,
+        b"UNLOCK": _unlock,
+        b"DO": _value,
+        b"SELECT": _value,
+    }
+
+    # Names and ends.
+
+    def _owned(self, ident: bytes, text: bytes) -> bytes | None:
+        """The name of something to be made in the wanted schema, None when it belongs elsewhere."""
+        schema, name = parts(ident)
+        self.schemas.content()
+        if schema:
+            self.findings.add("other-schema", text)
+        return name if self.schemas.mine and not schema else None
+
+    def _label(self, name: bytes) -> str:
+        charset = (self._setup or {}).get("character_set_client", b"").decode("ascii", "replace")
+        label, known = decoded(name, charset)
+        if not known:
+            self.findings.add("names", name)
+        return label
+
+    def _doubtful(self, text: bytes, privileged: object) -> None:
+        if privileged:
+            self.findings.add("privilege", text)
+        else:
+            self._unknown(text)
+
+    def _unknown(self, text: bytes) -> None:
+        if not self.schemas.elsewhere:
+            self.findings.add("unknown-statement", text)
+            if self.findings.count("unknown-statement") > _UNKNOWN:
+                raise Damaged("not-text", f"more than {_UNKNOWN} statements that no dumper writes")
+
+    def _close_table(self) -> None:
+        if self._open is not None:
+            self.findings.add("table-open", self._open)
+            self._open = None
+
+    def _check_charset(self) -> None:
+        """Whether the client could write all that the tables can hold."""
+        for table in self._tables.values():
+            if not charsets.writes(self.charset, table.text.charsets):
+                self.findings.add("charset", f"{self.charset}, {table.name}")
+
+
+def _described(table: _Table) -> Table:
+    rows, text = table.rows, table.text
+    if not table.section:
+        return Table(table.name, text.digest, keyed=text.keyed)
+    return Table(table.name, text.digest, rows.hexdigest(), rows.count, rows.bytes, text.keyed)

@@ -1,0 +1,160 @@
+"""Views, triggers, routines, events, packages and sequences of a backup: digests, scripts, order.
+
+Decides what belongs to such a definition (its text and the settings that the server keeps with it) and in which order
+definitions can be made. Leaves to others: reading CREATE statements (`definitions`), sending.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from remedy.backups import session
+from remedy.backups.definitions import ObjectText
+from remedy.backups.names import decoded, parts, unquoted
+from remedy.backups.ports import Damaged
+from remedy.backups.session import Session
+from remedy.backups.sql import Splitter, Statement
+from remedy.backups.values import Object
+
+#: Definitions are kept in memory until the end; no database has more.
+_LIMIT: Final = 64 << 20
+#: Order in which definitions can be made: what others are made of comes first.
+_ORDER: Final = ("sequence", "function", "procedure", "package", "package body", "view", "trigger", "event")
+_QUOTED: Final = re.compile(rb"`((?:[^`]|``)++)`")
+_DELIMITERS: Final = (b";;", b"//", b"$$", b"%%", b"@@@", b"^^^")
+
+_CHARSETS: Final = ("character_set_client", "collation_connection")
+#: What the server keeps with a definition, and shows with it.
+_KEPT: Final = {"view": _CHARSETS, "event": (*_CHARSETS, "sql_mode", "time_zone")}
+_KEPT_ELSE: Final = (*_CHARSETS, "sql_mode")
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence: what follows its name in CREATE SEQUENCE, and its next value."""
+
+    ident: bytes
+    options: bytes
+    value: bytes = b""
+
+    @property
+    def sql(self) -> bytes:
+        """Makes it where it is not there yet, and sets it to its value."""
+        made = b"CREATE SEQUENCE IF NOT EXISTS " + self.ident + self.options + b";\n"
+        return made + (b"DO SETVAL(" + self.ident + b", " + self.value + b", 0);\n" if self.value else b"")
+
+
+class Objects:
+    """Collects the definitions of one backup."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._texts: list[tuple[ObjectText, Object]] = []
+        self._bytes = 0
+        #: Whether some definition is no UTF-8; its `sql` then has surrogate escapes (PEP 383) for those bytes.
+        self.binary = False
+        #: Whether some definition that has a sql_mode stands there without one.
+        self.without_mode = False
+
+    def add(self, made: ObjectText, text: bytes, delimiter: bytes, settings: Session) -> bytes | None:
+        """Take a definition with the settings it stands under; returns the script that makes it.
+
+        None when a client would not take the text for one statement. Raises Damaged("too-big").
+        """
+        if delimiter == b";" and made.kind != "view":  # mydumper writes no DELIMITER lines
+            delimiter = next((one for one in _DELIMITERS if one not in text), b"$remedy$")
+            if not _is_one(text, delimiter):
+                return None
+        kept = settings.settings(_KEPT.get(made.kind, _KEPT_ELSE))
+        around = settings.settings(session.DEFINING if made.kind == "event" else session.DEFINING[:-1])
+        script = session.around(_script(made.kind, text, delimiter), around)
+        self._bytes += len(script)
+        if self._bytes > _LIMIT:
+            raise Damaged("too-big", f"more than {_LIMIT >> 20} MiB of views, triggers, routines and events")
+        self.binary |= not _is_text(script)
+        self.without_mode |= made.kind != "view" and "sql_mode" not in kept
+        name = decoded(parts(made.name)[1])[0]
+        key = (made.kind.encode(), made.normal, *(one.encode() + b"=" + kept[one] for one in sorted(kept)))
+        found = Object(
+            made.kind,
+            name,
+            hashlib.sha256(b"\0".join(key)).hexdigest(),
+            made.definer,
+            script.decode("utf-8", "surrogateescape"),
+        )
+        self._texts.append((made, found))
+        return script
+
+    def names(self, kind: str) -> set[bytes]:
+        """Names of the definitions of one kind."""
+        return {parts(made.name)[1] for made, _ in self._texts if made.kind == kind}
+
+    def collations(self) -> set[str]:
+        """Collations that scripts set."""
+        return {found for _, made in self._texts for found in re.findall(r"collation_connection=(\w+)", made.sql)}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._texts)
+
+    def ordered(self, sequences: dict[bytes, Sequence]) -> tuple[Object, ...]:
+        """All of them, in an order in which they can be made; views after the views that they read."""
+        made = [_sequence(name, sequence) for name, sequence in sequences.items()]
+        for kind in _ORDER:
+            of_kind = [(text, found) for text, found in self._texts if text.kind == kind]
+            made.extend(_views(of_kind) if kind == "view" else (found for _, found in of_kind))
+        return tuple(made)
+
+
+def _sequence(name: bytes, sequence: Sequence) -> Object:
+    key = b"\0".join((b"sequence", name, b" ".join(sequence.options.split()), sequence.value))
+    sql = sequence.sql.decode("utf-8", "surrogateescape")
+    return Object("sequence", decoded(name)[0], hashlib.sha256(key).hexdigest(), sql=sql)
+
+
+def _views(texts: list[tuple[ObjectText, Object]]) -> list[Object]:
+    """Views, each after those whose names it mentions. Without recursion: a chain of views may be long."""
+    by_name = {parts(text.name)[1]: (text, found) for text, found in texts}
+    needs = {
+        name: [unquoted(b"`" + other + b"`") for other in set(_QUOTED.findall(text.normal))]
+        for name, (text, _) in by_name.items()
+    }
+    ordered: list[Object] = []
+    begun: set[bytes] = set()
+    for first in by_name:
+        stack = [] if first in begun else [(first, iter(needs[first]))]
+        begun.add(first)
+        while stack:
+            name, others = stack[-1]
+            other = next((one for one in others if one in by_name and one not in begun), None)
+            if other is None:
+                ordered.append(by_name[name][1])
+                stack.pop()
+            else:
+                begun.add(other)
+                stack.append((other, iter(needs[other])))
+    return ordered
+
+
+def _script(kind: str, text: bytes, delimiter: bytes) -> bytes:
+    if kind == "view":
+        return text + b";\n"
+    return b"DELIMITER " + delimiter + b"\n" + text + b"\n" + delimiter + b"\nDELIMITER ;\n"
+
+
+def _is_one(text: bytes, delimiter: bytes) -> bool:
+    splitter = Splitter()
+    splitter.delimiter = delimiter
+    tokens = [*splitter.feed(text + b"\n" + delimiter + b"\n"), *splitter.end()]
+    return len(tokens) == 1 and isinstance(tokens[0], Statement)
+
+
+def _is_text(script: bytes) -> bool:
+    try:
+        script.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,191 @@
+"""`remedy restore`: the newest valid backup, staged, compared and swapped in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from remedy.cli.act import Acting, screen_of
+from remedy.cli.commands.backup import complete
+from remedy.cli.options import acting, common
+from remedy.cli.world import world
+from remedy.core.errors import TargetUnfit, UsageError
+
+if TYPE_CHECKING:
+    from remedy.backups.values import Judgement
+    from remedy.cli.world import World
+    from remedy.engine.search import Choice, Judging
+
+#: After so many backups that could not be restored a person should look.
+_ATTEMPTS: Final = 5
+
+
+@click.command(
+    "restore",
+    epilog="""\b
+Examples:
+  remedy restore site --latest-valid --dry-run       which backup, why, and each step; changes nothing
+  remedy restore site --latest-valid                 restore it after you said yes
+  remedy restore site --latest-valid --at '2026-11-19 18:00'
+  remedy restore site --latest-valid --from off-site
+  remedy undo R7f3a9c21                              the data before is live again
+  remedy release site                                drop the data before, for good
+""",
+)
+@click.argument("database", required=False, default="", metavar="[DATABASE]", shell_complete=complete)
+@click.option("--latest-valid", is_flag=True, required=True, help="The newest backup that is valid, whatever its copy.")
+@click.option("--from", "copy", metavar="COPY", default="", help="Only backups of this copy.")
+@click.option("--at", metavar="TIME", default="", help="The newest one made before ('2026-11-19 18:00', UTC).")
+@click.option("--accept", metavar="CODE", multiple=True, help="Take a backup in spite of this finding; repeatable.")
+@click.option("--hold-writes", is_flag=True, help="Stop the database's units (inventory) until it is restored.")
+@click.option("--clients", type=click.IntRange(1, 16), default=2, show_default=True, help="Clients that load at once.")
+@click.option("--no-check", is_flag=True, help="With --dry-run: read no backup; only what is known already counts.")
+@click.option("--safety-copy", metavar="COPY", default="", help="Where the present data goes first; the nearest copy.")
+@click.option("--no-safety-backup", metavar="REASON", default="", help="Do not back the present data up first.")
+@acting
+@click.pass_context
+def command(ctx: click.Context, /, database: str, latest_valid: bool, **given: Any) -> int:  # noqa: ANN401, ARG001, FBT001 -- click's
+    """Restore a database from its newest valid backup, and lose nothing on the way.
+
+    The present data is backed up first. The backup is loaded beside it while production runs, dumped again and compared
+    with what the backup holds; then one rename makes it live within a second. The data before stays as <db>__undo until
+    `remedy release`. A backup that does not restore is passed over for the next one, across all copies.
+    """
+    own = {name: given.pop(name) for name in ("copy", "at", "accept", "hold_writes", "clients", "no_check")}
+    own |= {name: given.pop(name) for name in ("safety_copy", "no_safety_backup")}
+    options = common(ctx, given)
+    if own["no_check"] and not options.dry_run:
+        raise UsageError("--no-check is for --dry-run: nothing is restored unread", hint="leave it out")
+    with world(options) as around:
+        return _Restoring(around, database, own).run()
+
+
+class _Restoring:
+    """One `remedy restore`: the search, then attempts until one is restored or none is left."""
+
+    def __init__(self, around: World, name: str, own: dict[str, Any]) -> None:
+        """Nothing is asked yet."""
+        self.around = around
+        self.own = own
+        self.database = around.database(name)
+        self.incident = around.incident(f"restore {self.database.name}")
+        self.screen = screen_of(around.options, around)
+        self.acting = Acting("restore", around, self.screen)
+        around.observe = self.acting.observe
+
+    def run(self) -> int:
+        """Search, show, restore. Raises NoValidBackup, TargetUnfit, Unreachable."""
+        from remedy.backups import times  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.cli import choice as chosen  # noqa: PLC0415
+        from remedy.engine import search  # noqa: PLC0415
+
+        judging = self._judging()
+        at = times.local_time(self.own["at"], "UTC") if self.own["at"] else 0
+        if self.own["at"] and not at:
+            raise UsageError(f"--at {self.own['at']!r} is no time", hint="write it as '2026-11-19 18:00'")
+        code = 0
+        for attempt in range(_ATTEMPTS):
+            choice = search.newest_valid(
+                judging, live=self.live, at=at, accepted=self.own["accept"], reading=not self.own["no_check"]
+            )
+            if not (self.around.options.json or self.around.options.jsonl):
+                chosen.show(self.screen, choice, time.time())
+            self.acting.extra = {"choice": chosen.document(choice)}
+            if choice.backup is None:
+                raise search.none_valid(choice)
+            self.acting.emits = attempt == _ATTEMPTS - 1
+            code = self._attempt(judging, choice)
+            if not self._rejected(judging, choice):
+                break
+        if not self.acting.emits:
+            self.acting.emits = True
+            self.acting.end(self.incident, code)
+        return code
+
+    def _judging(self) -> Judging:
+        from remedy.engine import search, surroundings  # noqa: PLC0415
+
+        around, database = self.around, self.database
+        self.screen.say(f"  … asking {database.host}, listing every copy of {database.name}", "dim", talk=True)
+        seen = surroundings.look(database, around.reader)
+        for missing in seen.missing:
+            self.screen.say(f"  {missing}", "yellow")
+        if seen.live is None:
+            raise TargetUnfit(
+                "the database server does not answer, so there is nothing to restore into",
+                where=database.host,
+                hint=f"start it; if it cannot start, `remedy rebuild {database.name}` keeps the damaged data directory "
+                "and gives the server an empty one; then restore",
+            )
+        self.live = seen.live
+        found = search.listing(database, around.shelves(database), around.record, only=self.own["copy"])
+        return search.Judging(found, around.record, around.reading(database), around.telling, incident=self.incident)
+
+    def _attempt(self, judging: Judging, choice: Choice) -> int:
+        """Plan and carry out the restore of the chosen one."""
+        from remedy.actions.restore import Restore  # noqa: PLC0415
+        from remedy.backups import plausible  # noqa: PLC0415
+        from remedy.cli import choice as chosen  # noqa: PLC0415
+        from remedy.core.values import Site  # noqa: PLC0415
+        from remedy.engine.job import Job  # noqa: PLC0415
+
+        if choice.backup is None or choice.judgement is None:
+            raise AssertionError("the caller has looked")
+        judgement = self._with_definitions(judging, choice)
+        action = Restore(
+            database=self.database,
+            backup=choice.backup,
+            sha256=judgement.sha256,
+            contents=judgement.contents,
+            room=plausible.estimate(judgement.contents, self.live),
+            chosen=tuple(chosen.lines(choice, time.time())),
+            hold_writes=self.own["hold_writes"],
+            clients=self.own["clients"],
+            safety=self.own["safety_copy"],
+            without_safety=self.own["no_safety_backup"],
+            accept=tuple(self.own["accept"]),
+        )
+        host = self.database.host
+        job = Job(action, self.around.target(host), Site(), self.around.context(self.incident))
+        return self.acting.carry([job], self.incident)
+
+    def _with_definitions(self, judging: Judging, choice: Choice) -> Judgement:
+        """The judgement with the text of its views, triggers, routines and events, which the record does not keep."""
+        backup, judgement = choice.backup, choice.judgement
+        if backup is None or judgement is None or choice.copy is None:
+            raise AssertionError("the caller has looked")
+        if all(one.sql for one in judgement.contents.objects):
+            return judgement
+        again = judging.read(choice.copy, backup, self.around.telling)
+        if again.sha256 != judgement.sha256:
+            raise UsageError(
+                f"{backup.name} in {backup.copy} is not what it was when it was judged", hint="run the command again"
+            )
+        return replace(judgement, contents=again.contents)
+
+    def _rejected(self, judging: Judging, choice: Choice) -> bool:
+        """Whether the backup itself did not restore; then the record says so, and the next one is tried."""
+        from remedy.backups.values import Finding  # noqa: PLC0415
+        from remedy.engine import verdicts  # noqa: PLC0415
+        from remedy.engine.outcome import Outcome  # noqa: PLC0415
+
+        last = self.acting.outcomes[-1] if self.acting.outcomes else None
+        if not isinstance(last, Outcome) or last.status != "failed" or choice.backup is None or choice.copy is None:
+            return False
+        failing = [step for step in last.steps if not step.ok and not step.name.startswith("u")]
+        streams = {f"{n}" for n, change in enumerate(last.plan.changes, 1) if change.seen and change.transfer}
+        if not failing or failing[0].name not in streams or choice.judgement is None:
+            return False
+        finding = Finding("restore-failed", failing[0].said or "it did not restore")
+        judgement = replace(choice.judgement, findings=(*choice.judgement.findings, finding))
+        verdicts.remember(
+            self.around.record, self.database, choice.copy, choice.backup, judgement, proof=True, incident=self.incident
+        )
+        judging.known[choice.backup] = judgement
+        self.screen.say(
+            f"{choice.backup.name} from {choice.backup.copy} did not restore; looking for the next", "yellow"
+        )
+        return True

@@ -1,0 +1,111 @@
+"""Whether the rows of a schema fit together, and who may touch them: foreign keys, rights."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from remedy.core.canon import Json
+from remedy.core.errors import AnswerUnusable
+from remedy.core.text import printable
+from remedy.core.values import Probe, Reply
+from remedy.probes import text
+from remedy.probes.database import client, named, quoted
+
+_OPTIONS: Final = ("--batch", "--raw", "--skip-column-names")
+
+
+def keys(defaults_file: str, schema: str) -> Probe:
+    """The foreign keys of a schema: a list of {"name", "table", "to", "columns": [[own, other], …]}.
+
+    `to` is [schema, table] of the table referred to.
+    """
+    sql = f"""
+SELECT JSON_OBJECT('name',constraint_name,'table',table_name,'own',column_name,'schema',referenced_table_schema,
+ 'to',referenced_table_name,'other',referenced_column_name) FROM information_schema.key_column_usage
+ WHERE table_schema={quoted(schema)} AND BINARY table_schema={quoted(schema)} AND referenced_table_name IS NOT NULL
+ ORDER BY table_name, constraint_name, ordinal_position;
+"""
+    return Probe(client(defaults_file, *_OPTIONS, sql=sql), "integrity.keys")
+
+
+def parse_keys(reply: Reply) -> Json:
+    """Read one JSON object per column of a key.
+
+    Sample::
+
+        {"name": "fk_order", "table": "item", "own": "order_id", "schema": "site", "to": "orders", "other": "id"}
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in text(reply, "listing the foreign keys").splitlines():
+        try:
+            row = {key: str(value) for key, value in json.loads(line).items()}
+            key = (row["table"], row["name"])
+            made = found.setdefault(
+                key, {"name": row["name"], "table": row["table"], "to": [row["schema"], row["to"]], "columns": []}
+            )
+            made["columns"].append([row["own"], row["other"]])
+        except (ValueError, KeyError, AttributeError, RecursionError) as error:
+            said = printable(line, 80, one_line=True)
+            raise AnswerUnusable(f"the list of foreign keys makes no sense: {said}") from error
+    return list(found.values())
+
+
+def orphans(defaults_file: str, schema: str, found: list[dict[str, Any]]) -> Probe:
+    """For each of these keys, how many rows refer to nothing: a list of numbers."""
+    lines = []
+    for key in found:
+        own, other = f"{named(schema)}.{named(key['table'])}", f"{named(key['to'][0])}.{named(key['to'][1])}"
+        joined = " AND ".join(f"o.{named(b)} = c.{named(a)}" for a, b in key["columns"])
+        there = " AND ".join(f"c.{named(a)} IS NOT NULL" for a, _ in key["columns"])
+        lines.append(
+            f"SELECT COUNT(*) FROM {own} c LEFT JOIN {other} o ON {joined} "
+            f"WHERE {there} AND o.{named(key['columns'][0][1])} IS NULL;"
+        )
+    return Probe(client(defaults_file, *_OPTIONS, sql="\n".join(lines) + "\n", seconds=3600), "integrity.numbers")
+
+
+def parse_numbers(reply: Reply) -> Json:
+    """Read one number per line.
+
+    Sample::
+
+        0
+        17
+    """
+    lines = text(reply, "looking for rows that refer to nothing").split()
+    if not all(line.isascii() and line.isdigit() for line in lines):
+        raise AnswerUnusable("the numbers make no sense", hint="nothing was decided from them")
+    return [int(line[:18]) for line in lines]
+
+
+def rights(defaults_file: str, schema: str) -> Probe:
+    """Who may do what in a schema: a sorted list such as "'app'@'%' SELECT on site.*"; no password is in it."""
+    where = f"table_schema={quoted(schema)}"
+    sql = f"""
+SELECT CONCAT(grantee, ' ', privilege_type, ' on *.*', IF(is_grantable='YES',' with grant option',''))
+ FROM information_schema.user_privileges WHERE privilege_type <> 'USAGE';
+SELECT CONCAT(grantee, ' ', privilege_type, ' on ', table_schema, '.*', IF(is_grantable='YES',' with grant option',''))
+ FROM information_schema.schema_privileges WHERE {where} OR {quoted(schema)} LIKE table_schema;
+SELECT CONCAT(grantee, ' ', privilege_type, ' on ', table_schema, '.', table_name,
+ IF(is_grantable='YES',' with grant option','')) FROM information_schema.table_privileges WHERE {where};
+SELECT CONCAT(grantee, ' ', privilege_type, ' (', column_name, ') on ', table_schema, '.', table_name)
+ FROM information_schema.column_privileges WHERE {where};
+"""
+    return Probe(client(defaults_file, *_OPTIONS, sql=sql), "integrity.rights")
+
+
+def parse_rights(reply: Reply) -> Json:
+    """Read one right per line.
+
+    Sample::
+
+        'site'@'198.18.1.%' SELECT on site.*
+    """
+    lines: list[Json] = []
+    said = text(reply, "asking who may do what").splitlines()
+    lines += sorted({printable(line, 400, one_line=True) for line in said})
+    return lines
+
+
+PARSERS = {"keys": parse_keys, "numbers": parse_numbers, "rights": parse_rights}

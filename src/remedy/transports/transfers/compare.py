@@ -1,0 +1,307 @@
+"""Compare: what was loaded, dumped again and held against the backup, table by table; then CHECK TABLE.
+
+Decides when a restore is proven. The digests of a table's definition and of all its rows in a new dump have to be those
+of the backup. Rows are text, and the same row has two texts (binary columns in hexadecimal or not): a small table shows
+which, and the other one is tried before a table is called different. A definition that a server of another version
+writes in another way is a note. CHECKSUM TABLE is not asked: it differs on untouched tables with generated columns.
+
+Several dumps run at once over tables of their own, the largest first, so that all end together. Leaves to others: what
+is done about a difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from remedy.backups.ports import Damaged
+from remedy.backups.transfers import Compare
+from remedy.backups.values import Contents, Object, Table
+from remedy.core.canon import Json
+from remedy.core.errors import AnswerUnusable, ChangeFailed
+from remedy.core.ports import Tell
+from remedy.core.text import printable
+from remedy.probes.database import named
+from remedy.transports.transfers import dumping
+from remedy.transports.transfers.clients import Bulk, Login, ask, dumper
+from remedy.transports.transfers.dumping import Leash
+from remedy.transports.transfers.flow import Progress, together
+
+#: How the text of binary columns may have been written. The first is what `remedy backup take` does.
+_WRITTEN: Final = (("--hex-blob",), ())
+#: The tables of a schema, and those with columns whose text --hex-blob changes.
+_THERE: Final = """
+SELECT 'table', table_name FROM information_schema.tables WHERE table_schema = DATABASE()
+ AND table_type NOT IN ('VIEW', 'SEQUENCE');
+SELECT DISTINCT 'binary', table_name FROM information_schema.columns WHERE table_schema = DATABASE()
+ AND data_type IN ('binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'bit', 'geometry', 'point',
+ 'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon', 'geometrycollection')"""
+#: Names of tables in one command, in bytes; the limit of the kernel for one argument list is far above.
+_NAMES: Final = 24 << 10
+_CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
+_VERSION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+#: The digest of no rows at all, which a backup without a section for them has not written.
+_EMPTY: Final = hashlib.sha256().hexdigest()
+_WITHOUT_ROWS: Final = frozenset(("no-data", "no-tables"))
+#: What CHECK TABLE answers for engines that have nothing to check (MEMORY, CSV without check, BLACKHOLE).
+_NO_CHECK: Final = "support check"
+
+
+def compare(spec: Compare, at: str, *, bulk: Bulk, tell: Tell, result: dict[str, Json]) -> None:
+    """Carry out `spec` on the server behind host `at`; `result` is filled in as far as it comes.
+
+    Raises ChangeFailed when anything differs that was not accepted, or a dump fails; Unreachable.
+    """
+    _Comparison(spec, Login(at, spec.login, spec.socket), Leash(bulk), Progress(tell)).run(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Tables to be dumped together, and in which of the ways of `_WRITTEN` they were already."""
+
+    tables: tuple[Table, ...]
+    tried: tuple[int, ...] = ()
+
+
+@dataclass
+class _Comparison:
+    spec: Compare
+    login: Login
+    leash: Leash
+    progress: Progress
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    jobs: list[_Job] = field(default_factory=list)
+    #: Which way of `_WRITTEN` is tried first: the one that was right last.
+    first: int = 0
+    binary: set[str] = field(default_factory=set)
+    read: int = 0
+    equal: int = 0
+    rows: int = 0
+    checked: int = 0
+    different: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def run(self, result: dict[str, Json]) -> None:
+        try:
+            there = self._there()
+            wanted = {table.name: table for table in self.spec.contents.tables}
+            for name in sorted(there - set(wanted)):
+                self._differs(name, "it is not in the backup")
+            for name in sorted(set(wanted) - there):
+                self._differs(name, "it was not loaded")
+            both = [wanted[name] for name in sorted(there & set(wanted))]
+            self.progress("compare", 0, 0)
+            self.jobs = _jobs(self._probe(both), self.spec.clients)
+            together(self.spec.clients, self._dump_all, self._tell_dump, self.leash.kill)
+            if self.spec.objects:
+                self.progress("compare views, triggers and routines", 0, 0)
+                self._objects()
+            self.jobs = _jobs(both, self.spec.clients)
+            self.progress("check tables", 0, 0)
+            together(self.spec.clients, self._check_all, self._tell_check, self.leash.kill)
+        finally:
+            self.leash.kill()
+            self._report(result)
+        if self.refused:
+            more = f", and {len(self.refused) - 3} more" if len(self.refused) > 3 else ""  # noqa: PLR2004
+            raise ChangeFailed(
+                f"what was loaded is not what the backup holds: {'; '.join(self.refused[:3])}{more}",
+                where=self.login.at,
+                hint="the live data was not touched; take another backup, or --accept a table by its name",
+            )
+
+    def _report(self, result: dict[str, Json]) -> None:
+        result.update(
+            {
+                "tables": len(self.spec.contents.tables),
+                "rows": self.rows,
+                "equal": self.equal,
+                "different": [{"table": name, "what": what} for name, what in sorted(self.different)],
+                "notes": [{"table": name, "what": what} for name, what in sorted(self.notes)],
+                "checked": self.checked,
+                "bytes": self.read,
+            }
+        )
+
+    def _there(self) -> set[str]:
+        """The base tables of the schema; those with binary columns are remembered."""
+        rows = ask(self.leash, self.login, self.spec.into, _THERE)
+        self.binary = {name for kind, name in rows if kind == "binary"}
+        return {name for kind, name in rows if kind == "table"}
+
+    def _probe(self, tables: list[Table]) -> list[Table]:
+        """Find out with the smallest table that can tell how binary columns were written; the tables left."""
+        telling = [table for table in tables if table.bytes and table.name in self.binary]
+        if not telling:
+            return tables
+        smallest = min(telling, key=lambda table: table.bytes)
+        self.jobs = [_Job((smallest,))]
+        together(1, self._dump_all, self._tell_dump, self.leash.kill)
+        return [table for table in tables if table is not smallest]
+
+    def _differs(self, name: str, what: str) -> None:
+        with self.lock:
+            self.different.append((name, what))
+            if name not in self.spec.accepted:
+                self.refused.append(f"{printable(name, 80, one_line=True)}: {what}")
+
+    def _tell_dump(self) -> None:
+        self.progress.at("compare", self.read, sum(table.bytes for table in self.spec.contents.tables))
+
+    def _tell_check(self) -> None:
+        self.progress.at("check tables", self.checked, len(self.spec.contents.tables))
+
+    def _dump_all(self) -> None:
+        """Take jobs until there are none; one that another thread adds later is done by that thread."""
+        while True:
+            with self.lock:
+                if not self.jobs:
+                    return
+                job = self.jobs.pop(0)
+                way = next(way for way in (self.first, 1 - self.first) if way not in job.tried)
+            found = self._dumped(tuple(table.name for table in job.tables), _WRITTEN[way])
+            again = tuple(table for table in job.tables if not self._same(table, found, job, way))
+            if again:
+                with self.lock:
+                    self.jobs.insert(0, _Job(again, (*job.tried, way)))
+
+    def _same(self, table: Table, found: Contents, job: _Job, way: int) -> bool:
+        """Whether a table needs no second look: it is the same, or was looked at in every way."""
+        now = next((one for one in found.tables if one.name == table.name), None)
+        if now is None:
+            self._differs(table.name, "it could not be dumped again")
+            return True
+        if (now.rows or _EMPTY) != (table.rows or _EMPTY):
+            if table.name in self.binary and len(job.tried) + 1 < len(_WRITTEN):
+                return False
+            counts = f": {now.count} instead of {table.count}" if -1 < table.count != now.count else ""
+            self._differs(table.name, f"rows differ{counts}")
+            return True
+        with self.lock:
+            if job.tried:
+                self.first = way
+            self.rows += max(0, now.count)
+        if now.create != table.create:
+            if _version(found.facts.server) == _version(self.spec.contents.facts.server):
+                self._differs(table.name, "definition differs")
+                return True
+            with self.lock:
+                what = f"definition differs, as server {_version(found.facts.server)} writes it; rows are the same"
+                self.notes.append((table.name, what))
+        with self.lock:
+            self.equal += 1
+        return True
+
+    def _dumped(self, tables: tuple[str, ...], written: tuple[str, ...]) -> Contents:
+        options = (*dumping.SNAPSHOT, "--skip-triggers", *self._charset(), *written)
+        return self._dump(self.login, options, tables)
+
+    def _dump(self, login: Login, options: tuple[str, ...], tables: tuple[str, ...]) -> Contents:
+        with self.leash.start(dumper(login, options, self.spec.into, tables), at=login.at) as running:
+            running.close_input()
+            try:
+                contents = dumping.scanned(dumping.reading_of(self.spec.into), self._counted(running), "again.sql")
+            except Damaged as error:
+                raise ChangeFailed(f"comparing: the new dump cannot be read: {error}", where=login.at) from error
+            dumping.ended_well(*running.finish(), where=login.at, doing="comparing")
+        # Definitions are dumped without rows on purpose.
+        if fatal := [one for one in contents.findings if one.fatal and (tables or one.code not in _WITHOUT_ROWS)]:
+            raise ChangeFailed(f"comparing: the new dump is not whole: {fatal[0].text}", where=login.at)
+        return contents
+
+    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.read += len(chunk)  # two threads may lose a count: it is shown, nothing depends on it
+            yield chunk
+
+    def _charset(self) -> tuple[str, ...]:
+        charset = self.spec.contents.facts.charset
+        return (f"--default-character-set={charset if _CHARSET.fullmatch(charset) else 'utf8mb4'}",)
+
+    def _objects(self) -> None:
+        """Views, triggers, routines, events and sequences, by kind and name."""
+        login = Login(self.login.at, self.spec.database.defaults_file, self.spec.socket)
+        options = (*dumping.SNAPSHOT, "--no-data", "--routines", "--events", "--triggers", *self._charset())
+        wanted, now = _by_name(self.spec.contents.objects), _by_name(self._dump(login, options, ()).objects)
+        for key in sorted(wanted.keys() | now.keys()):
+            name = " ".join(key)
+            if key not in now:
+                self._differs(name, "it was not loaded")
+            elif key not in wanted:
+                self._differs(name, "it is not in the backup")
+            elif now[key].digest != wanted[key].digest:
+                self._differs(name, "definition differs")
+
+    def _check_all(self) -> None:
+        while True:
+            with self.lock:
+                if not self.jobs:
+                    return
+                tables = self.jobs.pop(0).tables
+            sql = ";\n".join(f"CHECK TABLE {named(table.name)}" for table in tables)
+            answers = ask(self.leash, self.login, self.spec.into, sql)
+            for table, complaint in zip(tables, checked(answers, len(tables)), strict=True):
+                if complaint:
+                    self._differs(table.name, f"CHECK TABLE says: {complaint}")
+            with self.lock:
+                self.checked += len(tables)
+
+
+def checked(rows: list[tuple[str, ...]], number: int) -> list[str]:
+    r"""What CHECK TABLE has against each of `number` tables asked in order, "" for nothing.
+
+    Sample of rows (Table, Op, Msg_type, Msg_text)::
+
+        web.cache   check  note    The storage engine for the table doesn't support check
+        web.old     check  warning 1 client is using or hasn't closed the table properly
+        web.old     check  error   Corrupt
+        web.orders  check  status  OK
+
+    Raises AnswerUnusable when it is not one answer for each.
+    """
+    answers: list[tuple[str, str]] = []
+    last = ""
+    for row in rows:
+        if len(row) != 4:  # noqa: PLR2004 -- the four columns
+            raise AnswerUnusable("CHECK TABLE answers in a way that cannot be read")
+        name, _, kind, text = row
+        fine = (kind, text) == ("status", "OK") or (kind == "note" and text.endswith(_NO_CHECK))
+        said = "" if fine else printable(f"{kind}: {text}", 200, one_line=True)
+        if name != last or not answers:
+            answers.append((name, said))
+        elif said and not answers[-1][1]:
+            answers[-1] = (name, said)
+        last = name
+    if len(answers) != number:
+        raise AnswerUnusable(f"CHECK TABLE answers for {len(answers)} tables of {number}")
+    return [said for _, said in answers]
+
+
+def _by_name(objects: tuple[Object, ...]) -> dict[tuple[str, str], Object]:
+    return {(item.kind, item.name): item for item in objects}
+
+
+def _version(text: str) -> str:
+    match = _VERSION.match(text)
+    return match[0] if match else ""
+
+
+def _jobs(tables: list[Table], number: int) -> list[_Job]:
+    """The tables in portions for `number` dumps at a time, the largest first."""
+    share = max(1, sum(table.bytes for table in tables) // (4 * number))
+    jobs: list[_Job] = []
+    held: list[Table] = []
+    size = names = 0
+    for table in sorted(tables, key=lambda table: -table.bytes):
+        if held and (size + table.bytes > share or names > _NAMES):
+            jobs.append(_Job(tuple(held)))
+            held, size, names = [], 0, 0
+        held.append(table)
+        size += table.bytes
+        names += len(table.name.encode()) + 3
+    return [*jobs, _Job(tuple(held))] if held else jobs

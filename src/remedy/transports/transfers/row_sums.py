@@ -1,0 +1,93 @@
+r"""The rows of a table as a sum that depends neither on their order nor on how their values are written.
+
+Decides when two texts of a row are the same row: each value is reduced to what it means, and the SHA-256 of the row is
+added up modulo 2^256 (Clarke et al., Incremental Multiset Hash Functions, MSet-Add-Hash). A second opinion, asked when
+the digest of the text differs: it looks into every value, and costs as much as that. Understood are
+
+    (1,'it''s',NULL,0x00FF)    (1,"it's",NULL,_binary '\0\xFF')    with any list of columns before VALUES
+
+Numbers are compared as they are written. Leaves to others: which tables are in doubt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from remedy.backups.ports import Damaged
+
+_IDENT: Final = rb"`(?:[^`]|``)+`"
+_HEAD: Final = re.compile(
+    rb"\s*(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+" + _IDENT + rb"\s*(?:\((?:\s*" + _IDENT + rb"\s*,?)+\)\s*)?VALUES",
+    re.IGNORECASE,
+)
+_TOKEN: Final = re.compile(
+    rb"\s*(?:(?:_binary\s*)?'(?P<one>(?:[^'\\]++|\\.|'')*+)'|(?:_binary\s*)?\"(?P<two>(?:[^\"\\]++|\\.|\"\")*+)\""
+    rb"|0x(?P<hex>(?:[0-9A-Fa-f]{2})+)(?![0-9A-Za-z])|(?P<word>[^,();'\"\s]+)|(?P<mark>[,();]))",
+    re.DOTALL | re.IGNORECASE,
+)
+_ESCAPE: Final = re.compile(rb"\\(.)|''|\"\"", re.DOTALL)
+#: String literals (MySQL Reference Manual); any other character stands for itself.
+_MEANS: Final = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a"}
+_BLANK: Final = re.compile(rb"\s*\Z")
+_SETTING: Final = re.compile(rb"\s*SET [^\n]*;\n")
+_MODULUS: Final = 1 << 256
+
+
+@dataclass(slots=True)
+class RowSum:
+    """The rows so far."""
+
+    sum: int = 0
+    count: int = 0
+
+    def add(self, sql: bytes) -> None:
+        """Take INSERT statements. Raises Damaged("rows") when they are of a form that is not understood."""
+        at = 0
+        while setting := _SETTING.match(sql, at):
+            at = setting.end()
+        while not _BLANK.match(sql, at):
+            head = _HEAD.match(sql, at)
+            if head is None:
+                raise Damaged("rows", "a statement with rows is of a form that is not understood")
+            at = self._rows(sql, head.end())
+
+    def _rows(self, sql: bytes, at: int) -> int:
+        """Take the rows of one statement; where it ends."""
+        row = hashlib.sha256()
+        inside = False
+        while token := _TOKEN.match(sql, at):
+            at = token.end()
+            mark = token["mark"]
+            if mark is None:
+                value = _value(token)
+                row.update(b"%d:%s" % (len(value), value))
+            elif mark == b"(" and not inside:
+                row, inside = hashlib.sha256(), True
+            elif mark == b")" and inside:
+                self.sum = (self.sum + int.from_bytes(row.digest())) % _MODULUS
+                self.count += 1
+                inside = False
+            elif mark == b";" and not inside:
+                return at
+            elif mark != b",":
+                break
+        raise Damaged("rows", "a row is of a form that is not understood")
+
+
+def _value(token: re.Match[bytes]) -> bytes:
+    """What a value means: strings and hexadecimal literals their bytes, all else its text."""
+    if token["hex"] is not None:
+        return b"'" + bytes.fromhex(token["hex"].decode())
+    text = token["one"] if token["one"] is not None else token["two"]
+    if text is None:
+        return bytes(token["word"])
+    return b"'" + (_ESCAPE.sub(_meant, text) if b"\\" in text or b"''" in text or b'""' in text else text)
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    if escape[1] is None:
+        return escape[0][:1]
+    return _MEANS.get(escape[1], escape[1])

@@ -1,0 +1,98 @@
+"""A real MariaDB server in a folder of its own, reached by its socket alone: started, killed, started again.
+
+Decides nothing about the product; it is the server that the tests restore on. It reads an option folder, as a server
+of a distribution does, and nothing of this machine's configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+__all__ = ["Server"]
+
+_PATIENCE = 30.0
+
+
+class Server:
+    """One server below `folder`. `options` are added to its command line."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        """Make its data directory; nothing runs yet."""
+        self.folder = folder
+        self.socket = folder / "s"
+        self.options = options
+        self.conf = folder / "conf"
+        self.conf.mkdir(parents=True)
+        self.option_file = folder / "client.cnf"
+        self.option_file.write_text(f"[client]\nsocket={self.socket}\nuser=root\n", encoding="utf-8")
+        self.option_file.chmod(0o600)
+        (folder / "my.cnf").write_text(f"!includedir {self.conf}\n", encoding="utf-8")
+        install = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--user=root"]
+        install += ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(install, check=True, capture_output=True)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start it and wait until it answers."""
+        argv = [
+            shutil.which("mariadbd", path="/usr/sbin:/usr/bin") or "mariadbd",
+            f"--defaults-file={self.folder}/my.cnf",
+        ]
+        argv += ["--user=root", f"--datadir={self.folder}/data", f"--socket={self.socket}", "--skip-networking"]
+        argv += [
+            f"--pid-file={self.folder}/pid",
+            "--innodb-buffer-pool-size=64M",
+            "--character-set-server=utf8mb4",
+            *self.options,
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        until = time.monotonic() + _PATIENCE
+        while self.run("SELECT 1").returncode:
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
+            time.sleep(0.05)
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would end it."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        """End it and remove what it had."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, sql: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run statements as root."""
+        argv = ["mariadb", f"--defaults-extra-file={self.option_file}", "-N", "-B", "--default-character-set=utf8mb4"]
+        return subprocess.run([*argv, *options], input=sql, text=True, capture_output=True, check=False)
+
+    def sql(self, sql: str, *options: str) -> list[str]:
+        """As `run`; the lines of the answer. Raises AssertionError with what the server said when it failed."""
+        done = self.run(sql, *options)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        return done.stdout.splitlines()
+
+    def dump(self, schema: str, *options: str) -> bytes:
+        """The schema as mariadb-dump writes it."""
+        argv = ["mariadb-dump", f"--defaults-extra-file={self.option_file}", "--single-transaction", "--routines"]
+        argv += ["--events", "--triggers", *options, schema]
+        return subprocess.run(argv, check=True, capture_output=True).stdout
+
+
+def shell(argv: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[bytes]:
+    """Run a command as a target would."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(argv, input=stdin.encode(), capture_output=True, check=False, env=environment)
