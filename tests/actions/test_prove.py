@@ -20,7 +20,7 @@ from remedy import actions
 from remedy.actions.prove import Prove
 from remedy.actions.recovery import instance
 from remedy.actions.recovery.instance import Instance
-from remedy.backups import binlog, transfers
+from remedy.backups import binlog, containers, transfers
 from remedy.backups.binlog import Search, Stretch, Until
 from remedy.backups.transfers import Compare, Load, Staged
 from remedy.backups.values import Contents, File, Judgement, Question, Table
@@ -69,10 +69,11 @@ class Backed:
 
 
 def rows(server: Server | str, schema: str = "site") -> str:
-    """All tables of a schema as one text."""
+    """All rows and definitions of the tables, as one text."""
     option = server if isinstance(server, str) else str(server.option_file)
-    argv = ("mariadb-dump", f"--defaults-file={option}", "--skip-comments", "--skip-triggers", "--hex-blob", schema)
-    return re.sub(r" AUTO_INCREMENT=\d+", "", subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    argv = ("mariadb-dump", f"--defaults-file={option}", "--skip-comments", "--skip-triggers", "--hex-blob")
+    made = (*argv, schema, "customer", "orders", "visit")
+    return re.sub(r" AUTO_INCREMENT=\d+", "", subprocess.run(made, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def backed() -> Iterator[Backed]:
         (copy / "logs").mkdir()
         for log in sorted((world.live.folder / "data").glob("bin.0*")):
             shutil.copy(log, copy / "logs")
-        subprocess.run(("gzip", str(sorted((copy / "logs").iterdir())[0])), check=True)
+        subprocess.run(("gzip", str(min((copy / "logs").iterdir()))), check=True)
         yield Backed(world, before)
 
 
@@ -140,12 +141,12 @@ def test_plan(world: World) -> None:
 
 def test_dump_is_proven(world: World) -> None:
     """A good dump loads, compares, answers the site's questions; nothing is left, and the live server knows nothing."""
-    live = world.live.sql("SHOW MASTER STATUS")
+    live = world.live.sql("SELECT @@gtid_binlog_pos")
     action = world.prove("site-1.sql", replace(world.database, questions=QUESTIONS))
     outcome = world.act(action)
     assert outcome.status == "verified", outcome.doubts
     assert judged(world, action, outcome).level == "proven"
-    assert world.live.sql("SHOW MASTER STATUS") == live
+    assert world.live.sql("SELECT @@gtid_binlog_pos") == live
     again = replace(action, judgement=replace(action.judgement, level="proven"))
     assert world.plan(again, "R2").is_noop
 
@@ -184,7 +185,10 @@ def test_backup_replaced_after_it_was_judged(world: World) -> None:
 
 SPOILT: Final[dict[str, tuple[Callable[[bytes], bytes], str]]] = {
     "a row twice": (lambda d: d.replace(b"(2,", b"(1,", 1), "ERROR 1062"),
-    "an engine that no server has": (lambda d: d.replace(b"ENGINE=InnoDB", b"ENGINE=Archaic", 1), "ERROR"),
+    "a key of a column that is not there": (
+        lambda d: d.replace(b"UNIQUE KEY `name` (`name`)", b"KEY (`gone`)"),
+        "ERROR",
+    ),
 }
 
 
@@ -198,7 +202,7 @@ def test_dump_that_reads_well_and_does_not_load(world: World, how: str) -> None:
     assert action.judgement.level == "whole"
     outcome = world.act(action)
     assert said in failing(outcome)
-    assert "王小明" not in json.dumps([encode(e) for e in world.pages.entries], ensure_ascii=False).replace("-王", "")
+    assert "王小明" not in failing(outcome)
     found = judged(world, action, outcome)
     assert (found.level, found.findings[-1].code, found.findings[-1].fatal) == ("whole", "proof", True)
     path.unlink()
@@ -216,7 +220,8 @@ def test_question_that_fails(world: World) -> None:
 def test_killed_at_any_moment(world: World) -> None:
     """Killed right after any step, `resume` ends the proof well; nothing is left, whatever was there."""
     action = world.prove("site-1.sql", replace(world.database, questions=QUESTIONS[:1]))
-    world.act(action, "R0")
+    whole = world.act(action, "R0")
+    assert whole.status == "verified", whole.doubts
     changes = world.lives[-1].changes
     assert len(changes) == len(world.plan(action).changes)
     for moment in changes:
@@ -301,10 +306,9 @@ def test_point_in_time(backed: Backed, world: World) -> None:
     assert world.engine().session.send(instance.removal(one), at=CONTROLLER).status == 0
 
 
-@pytest.mark.parametrize("name", ["full", "stream-1.xb"])
-def test_point_in_time_from_a_physical_backup(backed: Backed, world: World, name: str) -> None:
+def test_point_in_time_from_a_physical_backup(backed: Backed, world: World) -> None:
     """So do a physical backup and the logs, killed after the logs were applied too: they are not applied twice."""
-    action = replace(world.prove(name), stretch=stretch(backed, name), logs_copy=world.copy, keep=True)
+    action = replace(world.prove("full"), stretch=stretch(backed, "full"), logs_copy=world.copy, keep=True)
     applied = [n for n, change in enumerate(world.plan(action).changes) if "apply" in change.why]
     world.act(action, "R0")
     moment = world.lives[-1].changes[applied[0]]
@@ -327,11 +331,8 @@ def stretch(backed: Backed, name: str) -> Stretch:
     search = Search(chain, facts, Until(statement=binlog.literal("DROP TABLE orders")), "site")
     for file in chain:
         search.begin(file)
-        data = Path(world.copy.path, file.name).read_bytes()
-        packed = data.startswith(b"\x1f\x8b")
-        search.feed(
-            subprocess.run(("gzip", "-dc"), input=data, check=True, capture_output=True).stdout if packed else data
-        )
+        chunks = [Path(world.copy.path, file.name).read_bytes()]
+        search.feed(b"".join(containers.opened(chunks)[2]))
         search.end()
     found = search.close()
     assert [f.code for f in found.findings] == []
@@ -428,8 +429,11 @@ class Host:
         return ((self.found,), (self.live,) if self.live is not None else ConnectFailed("no answer"))
 
 
-def planned(world: World, name: str = "site-1.sql", judgement: Judgement | None = None, **said: Json) -> Plan:
+def planned(
+    world: World, said: dict[str, Json] | None = None, name: str = "site-1.sql", judgement: Judgement | None = None
+) -> Plan:
     """The plan on a host that differs from a good one in what it says."""
+    said = said or {}
     database = replace(world.database, host="db01", staging="stage01")
     action = world.prove(name, database, judgement)
     live: dict[str, Json] = {"lower_case_table_names": "1", "missing": []}
@@ -453,7 +457,7 @@ def planned(world: World, name: str = "site-1.sql", judgement: Judgement | None 
 def test_hosts_that_cannot_prove(world: World, said: dict[str, Json], error: str, hint: str) -> None:
     """What a staging host lacks is said before anything is done, with the way out."""
     with pytest.raises(TargetUnfit, match=re.escape(error)) as caught:
-        planned(world, **said)
+        planned(world, said)
     assert hint in caught.value.hint
     assert caught.value.where == "stage01"
 
@@ -468,7 +472,7 @@ def test_hosts_that_cannot_prove(world: World, said: dict[str, Json], error: str
 def test_hosts_that_cannot_prove_files(world: World, said: dict[str, Json], error: str) -> None:
     """Files of a server are read by its own series alone."""
     with pytest.raises(TargetUnfit, match=re.escape(error)):
-        planned(world, "full", **said)
+        planned(world, said, "full")
 
 
 def test_what_is_told(world: World) -> None:
@@ -476,7 +480,7 @@ def test_what_is_told(world: World) -> None:
     facts = replace(world.judged(world.backups()["site-1.sql"]).contents.facts, server="11.8.1-MariaDB")
     judgement = world.judged(world.backups()["site-1.sql"])
     newer = replace(judgement, contents=replace(judgement.contents, facts=facts))
-    said = "\n".join(planned(world, judgement=newer, network="", left=["staging-R9"], dead=True).notes)
+    said = "\n".join(planned(world, {"network": "", "left": ["staging-R9"], "dead": True}, judgement=newer).notes)
     assert "made from a newer server (11.8.1-MariaDB)" in said
     assert "no network namespace" in said
     assert "staging-R9" in said
@@ -491,7 +495,7 @@ def test_settings_of_the_live_server_are_taken(world: World) -> None:
     words = " ".join(word for change in planned(world).changes for word in change.do.argv)
     assert "--loose-lower-case-table-names=1" in words
     programs: Json = ["mysqld", "mysql", "mysqldump", "setsid"]
-    plan = planned(world, programs=programs, server="mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server)")
+    plan = planned(world, {"programs": programs, "server": "mysqld  Ver 8.0.36 for Linux on x86_64"})
     start = next(change for change in plan.changes if change.why.startswith("start"))
     assert start.do.argv[7:9] == ("mysqld", "")
     assert "--initialize-insecure" in start.do.argv[2]
@@ -512,11 +516,11 @@ def test_space_by_numbers(world: World) -> None:
     """Space is demanded for three times the text of a dump, and for a physical backup somewhat more than its files."""
     dump = replace(world.judged(world.backups()["site-1.sql"]), read=10 << 30)
     with pytest.raises(TargetUnfit, match=re.escape("takes about 30.8 GiB")):
-        planned(world, judgement=dump, free_kib=30 << 20)
-    assert planned(world, judgement=dump, free_kib=31 << 20).changes
+        planned(world, {"free_kib": 30 << 20}, judgement=dump)
+    assert planned(world, {"free_kib": 31 << 20}, judgement=dump).changes
     files = replace(world.judged(world.backups()["full"]), read=10 << 30)
     with pytest.raises(TargetUnfit, match=re.escape("takes about 13.8 GiB")):
-        planned(world, "full", judgement=files, free_kib=13 << 20)
+        planned(world, {"free_kib": 13 << 20}, "full", files)
 
 
 def test_table_is_kept_whole() -> None:

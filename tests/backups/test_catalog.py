@@ -247,6 +247,8 @@ def test_notes_without_data() -> None:
     )
     (only,) = found("day/xtrabackup_checkpoints", "day/xtrabackup_info")
     assert only.odd == "nothing but the tool's notes is left of it"
+    linked = [*listed("day/xtrabackup_info"), *listed("day/full.xb", kind="link")]
+    assert [one.odd != "" for one in backups(HERE, linked)] == [True, True]
 
 
 def test_notes_among_the_files_of_an_export() -> None:

@@ -104,15 +104,13 @@ def test_a_cut_is_found_wherever_it_is(name: str) -> None:
 def test_a_turned_bit_is_found(name: str) -> None:
     """A container with a checksum finds every one of 300 random bit errors, or gives the same text all the same."""
     packed = bytearray(PACK[name](SMALL))
-    random.seed(3)
+    chance = random.Random(3)  # noqa: S311 -- no secret
     for _ in range(300):
-        at, bit = random.randrange(4, len(packed)), 1 << random.randrange(8)
+        at, bit = chance.randrange(4, len(packed)), 1 << chance.randrange(8)
         packed[at] ^= bit
-        try:
-            # Bits of a gzip header (time, name) say nothing of the text.
-            assert unpacked(bytes(packed)) == SMALL, at
-        except Damaged as error:
-            assert error.code in ("truncated", "corrupt", "trailing", "memory"), at
+        # Bits of a gzip header (time, name) say nothing of the text.
+        found = code_of(bytes(packed)) or unpacked(bytes(packed))
+        assert found in ("truncated", "corrupt", "trailing", "memory", SMALL), at
         packed[at] ^= bit
 
 

@@ -82,6 +82,18 @@ def test_several_streams_share_the_line() -> None:
     assert progress.line().startswith("loading   500 MB")
 
 
+def test_streams_that_ended_unsaid() -> None:
+    """A stream that came to its end, or of which nothing was heard for long, does not stay in the line."""
+    hands = Hands()
+    progress = Progress(every=0.1, at_once=True, clock=hands)
+    progress.heard(at(1000_000_000, target=""))
+    progress.heard(at(100_000_000, target="silent"))
+    assert progress.line() == "loading   100 MB of 1.00 GB  10 %"
+    hands.now += 6
+    progress.heard(at(500_000_000))
+    assert progress.line() == "loading   500 MB of 1.00 GB  50 %"
+
+
 def test_a_program_hears_once_a_second() -> None:
     """Of a stream's progress a program gets one a second and the last, of everything else all."""
     hands = Hands()
@@ -108,7 +120,7 @@ class Terminal:
         self.file = os.fdopen(near, "w", encoding="utf-8")
 
     def screen(self, *, quiet: bool = False) -> Screen:
-        """A screen that talks to it. (pytest puts its own standard error back before each test, hence so late.)"""
+        """A screen that talks to it; made late, because pytest puts its own standard error back before each test."""
         with self._patch.context() as patch:
             patch.setattr(sys, "stderr", self.file)
             return screen(quiet=quiet)

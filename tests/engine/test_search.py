@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from remedy.backups.plausible import Live, LiveTable
 from remedy.backups.values import Backup, Copy, Database, File, Finding, Judgement, Keys
 from remedy.core.errors import Interrupted, RecordUnavailable, UsageError
 from remedy.core.ports import Tell
-from remedy.engine import search, verdicts
+from remedy.engine import joining, search, verdicts
 from remedy.engine.search import Choice, Judging, Prove
 from remedy.transports.transfers.pipeline import read_backup
 
@@ -70,7 +71,8 @@ class World:
 
     def _read(self, copy: Copy, backup: Backup, tell: Tell) -> Judgement:
         self.read.append(f"{copy.name}/{backup.name}")
-        shelf = self.shelves[copy.name]
+        behind = {one.name: self.shelves[one.name] for one in joining.parts(copy, self.database)}
+        shelf = joining.Joined(copy, behind) if behind else self.shelves[copy.name]
         return read_backup(lambda _: shelf, self.database, backup, unsealed, lambda _: None, tell)
 
     def _tell(self, what: str, done: int, total: int) -> None:
@@ -94,6 +96,20 @@ def world() -> World:
     for day in (17, 18, 19):
         made.put(day)
     return made
+
+
+def put_parts(world: World, day: int, lost: dict[str, tuple[str, ...]], *, flip: dict[str, str] | None = None) -> None:
+    """A backup in three parts with their checksums in every copy, less what is lost; a bit of `flip` is wrong."""
+    data, stem = packed(text(day, rows=3000)), name(day)
+    third = len(data) // 3
+    pieces = {"aa": data[:third], "ab": data[third : 2 * third], "ac": data[2 * third :]}
+    sums = "".join(f"{hashlib.sha256(one).hexdigest()}  {stem}.part{mark}\n" for mark, one in pieces.items())
+    for copy, shelf in world.shelves.items():
+        shelf.put(f"{stem}.sha256", sums.encode(), at(day, 2, 10))
+        for mark, one in pieces.items():
+            if mark not in lost.get(copy, ()):
+                wrong = bytes([one[0] ^ 1]) + one[1:] if (flip or {}).get(copy) == mark else one
+                shelf.put(f"{stem}.part{mark}", wrong, at(day, 2, 10))
 
 
 def taken(choice: Choice) -> tuple[str, str]:
@@ -284,6 +300,19 @@ def test_shrunken_beside_the_last_good_one(world: World) -> None:
     assert taken(world.choice(accepted=("shrunken",))) == ("local", "site-2026-11-20.sql")
 
 
+def test_a_dumper_that_fails_every_night(world: World) -> None:
+    """What was shrunken last night is no measure for tonight: each such backup is passed over, not only the first."""
+    world.choice()
+    for day in (20, 21, 22):
+        world.put(day, packed(text(day, rows=20)))
+        assert taken(world.choice()) == ("local", "site-2026-11-19.sql")
+    proven = next(one for one in world.judging().found.backups if "22" in one.name)
+    judging = world.judging()
+    verdicts.remember(world.journal, SITE, LOCAL, proven, replace(judging.known[proven], level="proven"), proof=True)
+    world.put(23, packed(text(23, rows=21)))
+    assert taken(world.choice()) == ("local", "site-2026-11-23.sql")
+
+
 def test_compared_with_what_is_live(world: World) -> None:
     """Tables of the live database that a backup lacks speak against it; a server that says nothing compares nothing."""
     live = Live("10.11.19-MariaDB", (LiveTable("notice", 200), LiveTable("orders", 200), LiveTable("customer", 10)))
@@ -420,3 +449,57 @@ def test_progress_names_the_copy(world: World) -> None:
     what, done, total = world.told[-1]
     assert what == "read site-2026-11-19.sql from local"
     assert 0 <= done <= total == len(packed(text(19)))
+
+
+LOST = {"local": ("ab",), "annex": ("ac",), "far": ("aa", "ab", "ac")}
+
+
+def test_put_together_from_several_copies(world: World) -> None:
+    """A newest backup of which no copy has all parts is put together from two, by the checksums, and judged as one."""
+    put_parts(world, 20, LOST)
+    assert taken(world.choice()) == ("local", "site-2026-11-19.sql")
+    choice = world.choice(assemble=True)
+    assert taken(choice) == ("local+annex", "site-2026-11-20.sql")
+    assert choice.judgement
+    assert choice.backup
+    assert choice.judgement.sha256 == hashlib.sha256(packed(text(20, rows=3000))).hexdigest()
+    assert choice.judgement.level == "whole"
+    assert [one.version.partition(":")[0] for one in choice.backup.files] == ["local", "annex", "local"]
+    assert {(one.copy, one.kind) for one in choice.rejections} >= {("local", "odd"), ("annex", "corrupt")}
+    world.read.clear()
+    assert taken(world.choice(assemble=True)) == ("local+annex", "site-2026-11-20.sql")
+    assert world.read == []
+
+
+def test_damaged_parts_are_taken_from_elsewhere(world: World) -> None:
+    """A part that is not what its checksum says is taken from the copy where it is."""
+    put_parts(world, 20, {"far": ("aa", "ab", "ac")}, flip={"local": "aa", "annex": "ac"})
+    choice = world.choice(assemble=True)
+    assert taken(choice) == ("annex+local", "site-2026-11-20.sql")
+    assert choice.backup
+    assert [one.version.partition(":")[0] for one in choice.backup.files] == ["annex", "local", "local"]
+
+
+def test_what_cannot_be_put_together(world: World) -> None:
+    """A part that no copy has, or checksums that nobody has, leave the next older backup."""
+    put_parts(world, 20, {**LOST, "annex": ("ab", "ac")})
+    assert taken(world.choice(assemble=True)) == ("local", "site-2026-11-19.sql")
+    for shelf in world.shelves.values():
+        del shelf.held[f"{name(20)}.sha256"]
+    put_parts(world, 21, LOST)
+    for shelf in world.shelves.values():
+        del shelf.held[f"{name(21)}.sha256"]
+    assert taken(world.choice(assemble=True)) == ("local", "site-2026-11-19.sql")
+
+
+def test_parts_of_a_joint_copy(world: World) -> None:
+    """A joint copy is opened by the names in it; one that the inventory has no more is a slip, a plain one is none."""
+    assert joining.parts(joining.joint(("local", "far")), SITE) == (LOCAL, FAR)
+    assert joining.parts(LOCAL, SITE) == ()
+    with pytest.raises(UsageError, match="no copy 'moon'"):
+        joining.parts(joining.joint(("local", "moon")), SITE)
+    shelf = joining.Joined(joining.joint(("local", "far")), world.shelves)
+    assert shelf.list() == ()
+    for version in ("", "moon:1:x", "local:x:y", "local"):
+        with pytest.raises(UsageError):
+            shelf.read(File("x", 1, 1, version))

@@ -34,7 +34,7 @@ def test_a_verdict_comes_back() -> None:
     verdicts.remember(journal, CMS, HERE, BACKUP, WHOLE)
     known = verdicts.known(journal, CMS)
     assert known.of(HERE, BACKUP) == WHOLE
-    assert known.contents == {WHOLE.sha256: WHOLE}
+    assert known.contents == (WHOLE,)
     assert known.of(AWAY, BACKUP) is None
 
 
@@ -73,7 +73,7 @@ def test_a_verdict_holds_for_what_was_read(change: dict[str, str]) -> None:
     journal = Journal()
     verdicts.remember(journal, CMS, HERE, BACKUP, WHOLE)
     known = verdicts.known(journal, replace(CMS, **change))  # type: ignore[arg-type]
-    assert not known.files
+    assert known.of(HERE, BACKUP) is None
     assert not known.contents
 
 
@@ -93,7 +93,7 @@ def test_a_proof_outlives_a_reading() -> None:
     verdicts.remember(journal, CMS, HERE, BACKUP, WHOLE)
     verdicts.remember(journal, CMS, AWAY, BACKUP, WHOLE)
     known = verdicts.known(journal, CMS)
-    found = known.of(HERE, BACKUP), known.of(AWAY, BACKUP), known.contents[WHOLE.sha256]
+    found = known.of(HERE, BACKUP), known.of(AWAY, BACKUP), known.contents[0]
     assert [one.level if one else "" for one in found] == ["proven"] * 3
 
 
@@ -147,7 +147,7 @@ def test_rejections() -> None:
     body = json.loads(entry.body)
     assert entry.incident == "INC-1"
     assert {name: body[name] for name in (*about, "minutes")} == {**about, "minutes": 1440}
-    assert not verdicts.known(journal, CMS).files
+    assert not verdicts.known(journal, CMS).contents
 
 
 @pytest.mark.parametrize("table", ["page_hunter2hunter2", "caf\udce9"])
@@ -169,16 +169,30 @@ def test_a_verdict_that_the_record_had_to_change_does_not_count(tmp_path: Path, 
 
 
 def test_an_entry_of_another_version_does_not_count() -> None:
-    """A verdict with fields that this version does not know is passed over, not guessed at."""
+    """A verdict with fields that this version does not know is not guessed at: the backup is read again."""
     journal = Journal()
     entry = verdicts.remember(journal, CMS, HERE, BACKUP, WHOLE)
     body = json.loads(entry.body)
     stored = {**body["judgement"], "mood": "good"}
     journal.append(verdicts.VERDICT, {**body, "judgement": stored, "digest": verdicts._hash(stored)}, incident="")
-    other = Journal()
-    other.append(verdicts.VERDICT, {**body, "judgement": stored, "digest": verdicts._hash(stored)}, incident="")
-    assert verdicts.known(other, CMS).of(HERE, BACKUP) is None
+    assert verdicts.known(journal, CMS).of(HERE, BACKUP) is None
+    verdicts.remember(journal, CMS, HERE, BACKUP, WHOLE)
     assert verdicts.known(journal, CMS).of(HERE, BACKUP) == WHOLE
+
+
+def test_only_what_is_listed_is_kept() -> None:
+    """Of years of verdicts those on listed files are kept in mind, and the contents that were judged last."""
+    journal = Journal()
+    for number in range(100):
+        one = replace(BACKUP, files=(replace(FILE, changed=number),))
+        verdicts.remember(journal, CMS, HERE, one, replace(WHOLE, sha256=f"{number:064x}"))
+    first = replace(BACKUP, files=(replace(FILE, changed=0),))
+    known = verdicts.known(journal, CMS, {verdicts.fingerprint(HERE, first)})
+    found = known.of(HERE, first)
+    assert found
+    assert found.sha256 == "0" * 64
+    assert known.of(HERE, replace(BACKUP, files=(replace(FILE, changed=99),))) is None
+    assert [int(one.sha256, 16) for one in known.contents] == list(range(68, 100))
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=3), st.integers(0, 2**53))

@@ -127,11 +127,11 @@ def test_hostile_names_are_shown_and_not_read(shelf: FolderShelf) -> None:
                 read(shelf, file)
 
 
-def test_ten_thousand_files(shelf: FolderShelf) -> None:
+def test_thousands_of_files(shelf: FolderShelf) -> None:
     """A crowded folder is listed whole, in one go."""
-    for number in range(10_000):
-        (place(shelf) / f"{number:05}-{'x' * 60}").touch()
-    assert [file.name[:5] for file in shelf.list()] == [f"{number:05}" for number in range(10_000)]
+    for number in range(3_000):
+        (place(shelf) / f"{number:04}-{'x' * 60}").touch()
+    assert [file.name[:4] for file in shelf.list()] == [f"{number:04}" for number in range(3_000)]
 
 
 def test_more_than_anybody_keeps(shelf: FolderShelf) -> None:

@@ -175,13 +175,14 @@ def test_password_logins(sudo: Callable[..., Server], method: str) -> None:
 
 
 @pytest.mark.lab
-def test_key_and_password_together(sudo: Callable[..., Server], tmp_path: Path) -> None:
+def test_key_and_password_together(sudo: Callable[..., Server], keys: Keys, tmp_path: Path) -> None:
     """A target that demands a key and a password gets both; a locked key's passphrase is not the password."""
     options = ("PasswordAuthentication yes", "AuthenticationMethods publickey,password")
     server = sudo("op ALL=(ALL) NOPASSWD: ALL", options=options)
     target = replace(server.target, password=test_sudo.RIGHT)
     assert stream(target) == b"through\n"
-    locked = make_key(tmp_path / "locked", passphrase=test_sudo.PASSWORD)
+    locked = Path(shutil.copy(keys.folder / "login", tmp_path / "locked"))
+    run("ssh-keygen", "-q", "-p", "-N", test_sudo.PASSWORD, "-f", locked)
     with pytest.raises(AuthenticationFailed, match="encrypted"):
         stream(replace(target, key_file=str(locked)))
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.worlds.mariadb import Server
@@ -179,11 +179,6 @@ class World:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if "staging-R" in line:
+                if f"{self.base}/staging-" in line:
                     processes.append(line[:200])
         return folders + processes
-
-
-def with_folder(action: Prove, folder: str) -> Prove:
-    """The same below another folder."""
-    return replace(action, folder=folder)

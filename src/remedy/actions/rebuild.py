@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
 from remedy.actions import params
+from remedy.backups import accounts
 from remedy.backups.values import Database
 from remedy.core.errors import Refused, TargetUnfit
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Command, Context, Expect, Plan, Site, Target, wanted
+from remedy.probes import database as asked
 from remedy.probes import datadir, services
 
 #: A server works in its data directory; whatever its service says, it must not be moved from under it.
@@ -44,11 +46,17 @@ _BACK = (
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Set the data directory of `database`'s server aside and start an empty one. `unit` is the server's service."""
+    """Set the data directory of `database`'s server aside and start an empty one.
+
+    `unit` is the server's service. `accounts` are the statements that make its accounts again (`backups.accounts`),
+    `told` says where they come from.
+    """
 
     name: ClassVar[str] = "rebuild"
     database: Database = field(default_factory=lambda: Database("", "", ""))
     unit: str = "mariadb"
+    accounts: tuple[str, ...] = ()
+    told: str = ""
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Look at the dead server. Raises Refused when it is alive, TargetUnfit when its directory cannot be moved."""
@@ -111,7 +119,7 @@ class Rebuild:
             incident=context.incident,
             anchor=context.anchor,
             params=params(self),
-            changes=(move, start),
+            changes=(move, start, *self._accounts()),
             expects=(
                 Expect("the server answers", target.name, datadir.answers(file), wanted("yes"), layer="database"),
                 Expect(f"the damaged data is kept as {aside}", target.name, seen, wanted("done"), layer="database"),
@@ -119,15 +127,54 @@ class Rebuild:
             on_failure="keep",
             impact=(
                 f"every database of the server is gone from it until restored: all of {path} is set aside",
-                "accounts and their grants are part of it; they come back from the manifest of a backup, or by hand",
+                *self._of_accounts(),
             ),
             card=(
                 f"# on {target.name}, to put the old data directory back:",
                 f"service {self.unit} stop; mv {path} {path}.undone-{run}; mv {aside} {path}",
                 f"service {self.unit} start",
+                *self._afterwards(),
             ),
             facts=wanted({"datadir": path, "owner": place["owner"]}),
         )
+
+    def _afterwards(self) -> list[str]:
+        """The grants that have to wait for the tables they are on."""
+        later = accounts.on_objects(self.accounts)
+        return ["# after the restore, as root in the mariadb client:", *(f"{one};" for one in later)] if later else []
+
+    def _of_accounts(self) -> list[str]:
+        """What becomes of the accounts, in words."""
+        if not self.accounts:
+            return ["accounts and their grants are part of it, and no manifest has them: make them by hand"]
+        said = [f"{len(accounts.names(self.accounts))} accounts are made again from {self.told}"]
+        if later := accounts.on_objects(self.accounts):
+            said.append(f"{len(later)} grants on single tables can be made only after the restore: see the card")
+        if powerful := accounts.powerful(self.accounts):
+            said.append(f"with rights on everything, look twice: {', '.join(powerful)}")
+        return said
+
+    def _accounts(self) -> list[Change]:
+        """Make the accounts again, one statement after another."""
+        if not self.accounts:
+            return []
+        later = accounts.on_objects(self.accounts)
+        at_once = [one for one in self.accounts if one not in later]
+        found = accounts.names(at_once)
+        listed = ", ".join(asked.quoted(name) for name in found)
+        counted = f"SELECT COUNT(*) FROM mysql.user WHERE IF(is_role='Y', user, CONCAT(user,'@',host)) IN ({listed});"
+        file = self.database.defaults_file
+        return [
+            Change(
+                why=f"make {len(found)} accounts again: {', '.join(found)}",
+                at=self.database.host,
+                do=asked.client(file, "--batch", "--binary-mode", sql=accounts.again(at_once)),
+                seen=asked.fingerprint(file, counted),
+                after=wanted(f"{len(found)}"),
+                essential=False,
+                layer="database",
+            )
+        ]
 
 
 ACTION = Rebuild

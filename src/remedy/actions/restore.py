@@ -101,7 +101,7 @@ class Restore:
             expects=tuple(self._expects(names, over, facts, run)),
             on_failure="undo",
             impact=(*self._impact(server), *server.said),
-            notes=(*self.chosen, *self._notes(old, sound, facts)),
+            notes=tuple(self._notes(old, sound, facts)),
             card=tuple(card(database, run)),
             facts=wanted(
                 {
@@ -124,7 +124,7 @@ class Restore:
 
     def _safety(self, server: preflight.Server, run: str) -> list[Change]:
         """The present data, backed up before anything else (plan rule BZ-DATA-1); nothing, where nothing is left."""
-        if self.without_safety or not server.tables:
+        if self.without_safety or not server.has_rows:
             return []  # definitions alone are kept by the cut-over itself
         copy = self._copy(self.safety) if self.safety else self.database.copies[0]
         name = f"{self.database.schema}-before-{run}"

@@ -133,7 +133,8 @@ def _grouped(copy: Copy, files: list[File], sidecars: Sidecars) -> list[tuple[st
     notes: dict[str, tuple[File, ...]] = {}
     for folder, inside in _physical(by_folder).items():
         only_notes = all(_MORE_NOTES.match(bare(split_path(file.name)[1])) for file in inside)
-        streams = any(naming.kind(split_path(file.name)[1]) == "stream" for file in by_folder[folder])
+        plain = [split_path(file.name)[1] for file in by_folder[folder] if file.kind == "file"]
+        streams = any(naming.kind(name) == "stream" for name in plain)
         taken.update(inside)
         if only_notes and streams:  # mariadb-backup --stream --extra-lsndir
             notes[folder] = tuple(inside)

@@ -64,6 +64,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "bom": (NOTE, "it begins with a byte order mark; left out"),
     "crlf": (NOTE, "its lines end as on Windows; read as if they did not"),
     "charset": (ACCEPTABLE, "dumped in a character set that cannot write all that the tables can hold"),
+    "wide-charset": (NOTE, "in its character set characters may end in a backslash; the client has to be told of it"),
     "table-options": (ACCEPTABLE, "tables without engine and character set (--skip-opt); they take the server's own"),
     "binary-text": (NOTE, "some definitions are not UTF-8; they are kept byte for byte"),
     "no-sql-mode": (

@@ -33,7 +33,6 @@ _UNKNOWN: Final = 10_000
 
 @dataclass(slots=True)
 class _Table:
-    name: str
     text: definitions.TableText
     rows: RowDigest = field(default_factory=RowDigest)
     section: bool = False
@@ -53,9 +52,9 @@ class Interpreter:
         self._defaults = defaults
         self._setup: dict[str, bytes] | None = None
         self._setup_sent = False
-        self._tables: dict[bytes, _Table] = {}
-        self._sequences: dict[bytes, Sequence] = {}
-        self._views: set[bytes] = set()
+        self._tables: dict[str, _Table] = {}
+        self._sequences: dict[str, Sequence] = {}
+        self._views: set[str] = set()
         self._open: bytes | None = None
 
     def statement(self, text: bytes, delimiter: bytes = b";") -> Iterator[Piece]:
@@ -73,7 +72,8 @@ class Interpreter:
     def rows(self, rows: Rows, *, one_line: bool, double_quotes: bool = False) -> Iterator[Piece]:
         """Take an INSERT; `one_line` and `double_quotes` as for `RowDigest`."""
         self._freeze()
-        schema, name = parts(rows.table)
+        schema, ident = parts(rows.table)
+        name = self._name(ident)
         table = self._tables.get(name)
         piece = Piece("left", "", rows.text)
         if schema:
@@ -88,18 +88,18 @@ class Interpreter:
             self._unknown(rows.text)
         else:
             table.section = True
-            piece = Piece("rows", table.name, self._with_settings(rows.text), table.text.keyed)
+            piece = Piece("rows", name, self._with_settings(rows.text), table.text.keyed)
         yield from self._sent(piece)
 
     def section(self, ident: bytes) -> None:
         """The backup says that the rows of a table follow, if it has any."""
-        table = self._tables.get(unquoted(ident)) if self.schemas.mine else None
+        table = self._tables.get(self._name(unquoted(ident))) if self.schemas.mine else None
         if table is not None:
             table.section = True
 
-    def tables(self) -> dict[bytes, tuple[str, bool, int]]:
-        """The tables so far: name, whether their rows are with them, and how many (-1: not known)."""
-        return {key: (t.name, t.section, t.rows.count) for key, t in self._tables.items() if not t.text.sequence}
+    def tables(self) -> dict[str, tuple[bool, int]]:
+        """The tables so far: whether their rows are with them, and how many (-1: not known)."""
+        return {name: (t.section, t.rows.count) for name, t in self._tables.items() if not t.text.sequence}
 
     @property
     def made(self) -> int:
@@ -114,16 +114,16 @@ class Interpreter:
     def view(self, ident: bytes) -> None:
         """The backup announces a view that is to be defined later."""
         if self.schemas.mine:
-            self._views.add(unquoted(ident))
+            self._views.add(self._name(unquoted(ident)))
 
     def assume_sections(self) -> None:
         """The backup has no way to say that a table is empty: take those without rows for empty."""
         for table in self._tables.values():
-            table.section = True
+            table.section |= not table.text.rowless
 
-    def rowless(self) -> set[bytes]:
+    def rowless(self) -> set[str]:
         """Tables whose rows a dumper leaves out on purpose."""
-        return {key for key, table in self._tables.items() if table.text.rowless}
+        return {name for name, table in self._tables.items() if table.text.rowless}
 
     def contents(self, facts: Facts, longest: int) -> Contents:
         """What there was, once the backup has ended."""
@@ -134,11 +134,11 @@ class Interpreter:
         if self.objects.binary:
             self.findings.add("binary-text")
         self._check_charset()
-        own = [table for table in self._tables.values() if not table.text.sequence]
-        collations = {one for table in own for one in table.text.collations} | self.objects.collations()
+        own = {name: table for name, table in self._tables.items() if not table.text.sequence}
+        collations = {one for table in own.values() for one in table.text.collations} | self.objects.collations()
         return Contents(
             facts,
-            tuple(_described(table) for table in own),
+            tuple(_described(name, table) for name, table in own.items()),
             self.objects.ordered(self._sequences),
             longest,
             self.findings.found(),
@@ -155,11 +155,9 @@ class Interpreter:
     def _sent(self, piece: Piece) -> Iterator[Piece]:
         if piece.kind != "left" and not self._setup_sent:
             self._setup_sent = True
-            yield Piece("setup", "", self._setup_sql())
+            settings = (self._setup or {}) | {"foreign_key_checks": b"0", "unique_checks": b"0"}
+            yield Piece("setup", "", session.made(settings))
         yield piece
-
-    def _setup_sql(self) -> bytes:
-        return session.made((self._setup or {}) | {"foreign_key_checks": b"0", "unique_checks": b"0"})
 
     def _now(self, name: str) -> bytes | None:
         return self.session.get(name) or self._defaults.get(name)
@@ -223,26 +221,25 @@ class Interpreter:
             return None
         self._close_table()
         made = definitions.table(text, head)
-        label = self._label(name)
         if name in self._tables or name in self._sequences:
-            self.findings.add("duplicate-table", label)
+            self.findings.add("duplicate-table", name)
             return None
         if len(self._tables) >= _TABLES:
             raise Damaged("too-big", f"more than {_TABLES} tables")
         if not made.engine:
-            self.findings.add("table-options", label)
+            self.findings.add("table-options", name)
         if made.outside:
-            self.findings.add("reaches-outside", label)
+            self.findings.add("reaches-outside", name)
         if made.elsewhere:
-            self.findings.add("foreign-key-elsewhere", label)
-        self._tables[name] = _Table(label, made)
-        return None if made.sequence else self._structure(label, made.sql + b";\n")
+            self.findings.add("foreign-key-elsewhere", name)
+        self._tables[name] = _Table(made)
+        return None if made.sequence else self._structure(name, made.sql + b";\n")
 
-    def _structure(self, label: str, sql: bytes) -> Piece:
+    def _structure(self, name: str, sql: bytes) -> Piece:
         charset = self._now("character_set_client")
         if charset and charset != (self._setup or {}).get("character_set_client"):
             sql = session.around(sql, {"character_set_client": charset})
-        return Piece("structure", label, sql)
+        return Piece("structure", name, sql)
 
     def _changed(self, table: bytes, text: bytes) -> Piece | None:
         """ALTER TABLE or CREATE INDEX, as some dumpers write keys after the rows."""
@@ -252,7 +249,7 @@ class Interpreter:
         if name not in self._tables:
             self.findings.add("no-structure", text)
             return None
-        return self._structure(self._label(name), text + b";\n")
+        return self._structure(name, text + b";\n")
 
     def _sequence(self, text: bytes, head: re.Match[bytes]) -> Piece | None:
         name = self._owned(head[1], text)
@@ -260,7 +257,7 @@ class Interpreter:
             return None
         made = Sequence(head[1], b" " + text[head.end() :].strip())
         self._sequences[name] = made
-        return self._structure(self._label(name), made.sql)
+        return self._structure(name, made.sql)
 
     def _value(self, said: Said) -> Piece | None:
         """DO SETVAL or SELECT SETVAL; any other SELECT or DO is nothing that a dumper writes."""
@@ -269,34 +266,34 @@ class Interpreter:
             self._doubtful(said.plain, statements.FILE.search(said.plain))
             return None
         name = self._owned(head[1], said.text)
-        if name is None or name not in self._sequences:
+        made = self._sequences.get(name or "")
+        if name is None or made is None:
             return None
-        made = self._sequences[name]
         self._sequences[name] = Sequence(made.ident, made.options, head[2])
-        return self._structure(self._label(name), b"DO SETVAL(" + made.ident + b", " + head[2] + b", 0);\n")
+        return self._structure(name, b"DO SETVAL(" + made.ident + b", " + head[2] + b", 0);\n")
 
-    def _sequence_row(self, name: bytes, rows: Rows) -> Piece | None:
+    def _sequence_row(self, name: str, rows: Rows) -> Piece | None:
         found = definitions.sequence(rows.text[rows.head :], self._tables[name].text.engine)
         if found is None:
             self._unknown(rows.text)
             return None
         made = Sequence(rows.table, *found)
         self._sequences[name] = made
-        return self._structure(self._label(name), made.sql)
+        return self._structure(name, made.sql)
 
     def _object(self, made: definitions.ObjectText, text: bytes, delimiter: bytes) -> Piece | None:
-        schema, name = parts(made.name)
+        schema, ident = parts(made.name)
         self.schemas.content()
         if not self.schemas.mine:
             return None
         if schema and schema != self.schemas.wanted:
             self.findings.add("other-schema", text)
             return None
-        script = self.objects.add(made, text, delimiter, self.session)
+        name = self._name(ident)
+        script = self.objects.add(made, name, text, delimiter, self.session)
         if script is None:
             self._unknown(text)
-            return None
-        return Piece("object", self._label(name), script)
+        return Piece("object", name, script) if script else None
 
     def _drop(self, said: Said) -> None:
         if self.schemas.database(said.plain):
@@ -352,20 +349,21 @@ class Interpreter:
 
     # Names and ends.
 
-    def _owned(self, ident: bytes, text: bytes) -> bytes | None:
+    def _owned(self, qualified: bytes, text: bytes) -> str | None:
         """The name of something to be made in the wanted schema, None when it belongs elsewhere."""
-        schema, name = parts(ident)
+        schema, ident = parts(qualified)
         self.schemas.content()
         if schema:
             self.findings.add("other-schema", text)
-        return name if self.schemas.mine and not schema else None
+        return self._name(ident) if self.schemas.mine and not schema else None
 
-    def _label(self, name: bytes) -> str:
-        charset = (self._setup or {}).get("character_set_client", b"").decode("ascii", "replace")
-        label, known = decoded(name, charset)
-        if not known:
-            self.findings.add("names", name)
-        return label
+    def _name(self, ident: bytes) -> str:
+        """A name as text, by the character set that holds where it stands."""
+        charset = self._now("character_set_client") or b""
+        name, known = decoded(ident, charset.decode("ascii", "replace").lower())
+        if not known and self.schemas.mine:
+            self.findings.add("names", ident)
+        return name
 
     def _doubtful(self, text: bytes, privileged: object) -> None:
         if privileged:
@@ -386,13 +384,15 @@ class Interpreter:
 
     def _check_charset(self) -> None:
         """Whether the client could write all that the tables can hold."""
-        for table in self._tables.values():
+        if self.charset in charsets.WIDE:
+            self.findings.add("wide-charset", self.charset)
+        for name, table in self._tables.items():
             if not charsets.writes(self.charset, table.text.charsets):
-                self.findings.add("charset", f"{self.charset}, {table.name}")
+                self.findings.add("charset", f"{self.charset}, {name}")
 
 
-def _described(table: _Table) -> Table:
+def _described(name: str, table: _Table) -> Table:
     rows, text = table.rows, table.text
     if not table.section:
-        return Table(table.name, text.digest, keyed=text.keyed)
-    return Table(table.name, text.digest, rows.hexdigest(), rows.count, rows.bytes, text.keyed)
+        return Table(name, text.digest, keyed=text.keyed)
+    return Table(name, text.digest, rows.hexdigest(), rows.count, rows.bytes, text.keyed)

@@ -42,7 +42,9 @@ class Manifest:
 
     `database` is its name in the inventory, `schema` and `host` where it was dumped, `server` the server's version.
     `time` is when the dump was complete (seconds since 1970 UTC), `binlog` ("file:position") and `gtid` where
-    replication stood in it. `sha256` and `size` are of the stored bytes. `label` says why it was taken.
+    replication stood in it. `sha256` and `size` are of the stored bytes. `label` says why it was taken. `rights` are
+    who could do what in the schema then (`probes.integrity.rights`), `accounts` the statements that make the server's
+    accounts again (`backups.accounts`): with their hashed passwords, which is why manifests are as secret as dumps.
     """
 
     database: str
@@ -57,6 +59,8 @@ class Manifest:
     label: str = ""
     charset: str = ""
     contents: Contents = field(default_factory=Contents)
+    rights: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
     schema_version: int = VERSION
 
 

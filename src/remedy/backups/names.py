@@ -35,16 +35,16 @@ def parts(qualified: bytes) -> tuple[bytes, bytes]:
 
 
 def decoded(name: bytes, charset: str = "") -> tuple[str, bool]:
-    """A name as text, and whether its bytes are text of `charset` (the client's) or of UTF-8.
+    """A name as text, and whether its bytes are text of the client's character set (UTF-8 where it is not said).
 
-    Bytes that are neither are shown as backslash escapes: no such table can be named again.
+    mysqldump writes definitions in UTF-8 and all else in the character set it was given, names in both.
+    Bytes that are no such text are shown as backslash escapes: no such table can be named again.
     """
-    for codec in ("utf-8", CODECS.get(charset, "utf-8")):
-        try:
-            return name.decode(codec), True
-        except UnicodeDecodeError:
-            continue
-    return name.decode("utf-8", "backslashreplace"), False
+    codec = CODECS.get(charset, "utf-8")
+    try:
+        return name.decode(codec), True
+    except UnicodeDecodeError:
+        return name.decode(codec, "backslashreplace"), False
 
 
 def quoted(name: bytes) -> bytes:

@@ -196,3 +196,12 @@ def day(name: str) -> int:
         return int(datetime(int(digits[:4]), int(digits[4:6]), int(digits[6:]), tzinfo=UTC).timestamp())
     except ValueError:
         return 0
+
+
+_BEFORE: Final = re.compile(r"-before-(R[0-9a-f]{8})(?:\.|\Z)")
+
+
+def before_restore(name: str) -> str:
+    """The run whose restore has put this aside first, "" for any other backup."""
+    found = _BEFORE.search(name)
+    return found[1] if found else ""

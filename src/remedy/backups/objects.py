@@ -13,7 +13,7 @@ from typing import Final
 
 from remedy.backups import session
 from remedy.backups.definitions import ObjectText
-from remedy.backups.names import decoded, parts, unquoted
+from remedy.backups.names import parts, unquoted
 from remedy.backups.ports import Damaged
 from remedy.backups.session import Session
 from remedy.backups.sql import Splitter, Statement
@@ -59,8 +59,8 @@ class Objects:
         #: Whether some definition that has a sql_mode stands there without one.
         self.without_mode = False
 
-    def add(self, made: ObjectText, text: bytes, delimiter: bytes, settings: Session) -> bytes | None:
-        """Take a definition with the settings it stands under; returns the script that makes it.
+    def add(self, made: ObjectText, name: str, text: bytes, delimiter: bytes, settings: Session) -> bytes | None:
+        """Take the definition of `name` with the settings it stands under; returns the script that makes it.
 
         None when a client would not take the text for one statement. Raises Damaged("too-big").
         """
@@ -76,7 +76,6 @@ class Objects:
             raise Damaged("too-big", f"more than {_LIMIT >> 20} MiB of views, triggers, routines and events")
         self.binary |= not _is_text(script)
         self.without_mode |= made.kind != "view" and "sql_mode" not in kept
-        name = decoded(parts(made.name)[1])[0]
         key = (made.kind.encode(), made.normal, *(one.encode() + b"=" + kept[one] for one in sorted(kept)))
         found = Object(
             made.kind,
@@ -88,9 +87,9 @@ class Objects:
         self._texts.append((made, found))
         return script
 
-    def names(self, kind: str) -> set[bytes]:
+    def names(self, kind: str) -> set[str]:
         """Names of the definitions of one kind."""
-        return {parts(made.name)[1] for made, _ in self._texts if made.kind == kind}
+        return {found.name for _, found in self._texts if found.kind == kind}
 
     def collations(self) -> set[str]:
         """Collations that scripts set."""
@@ -100,7 +99,7 @@ class Objects:
         """How many there are."""
         return len(self._texts)
 
-    def ordered(self, sequences: dict[bytes, Sequence]) -> tuple[Object, ...]:
+    def ordered(self, sequences: dict[str, Sequence]) -> tuple[Object, ...]:
         """All of them, in an order in which they can be made; views after the views that they read."""
         made = [_sequence(name, sequence) for name, sequence in sequences.items()]
         for kind in _ORDER:
@@ -109,10 +108,12 @@ class Objects:
         return tuple(made)
 
 
-def _sequence(name: bytes, sequence: Sequence) -> Object:
-    key = b"\0".join((b"sequence", name, b" ".join(sequence.options.split()), sequence.value))
+def _sequence(name: str, sequence: Sequence) -> Object:
+    key = b"\0".join(
+        (b"sequence", name.encode("utf-8", "replace"), b" ".join(sequence.options.split()), sequence.value)
+    )
     sql = sequence.sql.decode("utf-8", "surrogateescape")
-    return Object("sequence", decoded(name)[0], hashlib.sha256(key).hexdigest(), sql=sql)
+    return Object("sequence", name, hashlib.sha256(key).hexdigest(), sql=sql)
 
 
 def _views(texts: list[tuple[ObjectText, Object]]) -> list[Object]:

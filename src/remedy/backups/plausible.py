@@ -10,6 +10,7 @@ with what is live alone misleads where an intruder has been; with the last good 
     collation         no      the server does not know a collation that it names (MySQL 8's utf8mb4_0900_* on MariaDB)
     max-packet        no      its longest statement is longer than the server takes
     space             no      it certainly does not fit on the disk
+    before-restore    yes     it is what a restore has put aside: the data that was to be replaced
     no-rows           yes     it has tables, and rows in none of them
     missing-tables    yes     tables of the live database or of the last good backup are not in it
     shrunken          yes     a table or the whole has less than half of the rows or bytes it had
@@ -42,6 +43,7 @@ CODES: Final[dict[str, bool]] = {
     "collation": False,
     "max-packet": False,
     "space": False,
+    "before-restore": True,
     "no-rows": True,
     "missing-tables": True,
     "shrunken": True,

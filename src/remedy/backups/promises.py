@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from remedy.backups import times
+from remedy.backups import naming, times
 from remedy.backups.choose import SKEW, WHOLE, Candidate, order
 from remedy.backups.findings import NOTES
 from remedy.backups.values import Backup, Database, Judgement, reaches
@@ -88,6 +88,9 @@ def promises(
     of findings that the operator lives with; mere notes need no word.
     """
     clock = database.timezone or zone
+    # What restores have put aside is kept for its own sake, and is no backup that anybody waits for.
+    backups = [one for one in backups if not naming.before_restore(one.name)]
+    known = {one: judgement for one, judgement in known.items() if not naming.before_restore(one.name)}
     judged = {one: judgement.objections(accepted | NOTES) for one, judgement in known.items()}
     good = frozenset(one for one in known if reaches(known[one].level, WHOLE) and not judged[one])
     found = _read(order(backups, known, database, zone=zone).candidates, known, good, now)

@@ -72,9 +72,10 @@ class Load:
 class Compare:
     """Dump the schema `into` again and compare it, table by table, with `contents`; then CHECK TABLE everything.
 
-    With `objects` views, triggers, routines and events are compared too.
-    Result: {"tables", "rows", "equal": n, "different": [{"table", "what"}], "checked": n, "bytes"}; it fails when
-    anything differs that is not named in `accepted`.
+    With `objects` views, triggers, routines and events are compared too. With `copy` and `backup` tables whose text
+    differs are read there once more, and compared without regard to order and form.
+    Result: {"tables", "rows", "equal": n, "different": [{"table", "what"}], "notes": [the same], "checked": n,
+    "bytes"}; it fails when anything differs that is not named in `accepted` (a table, or "view v").
     """
 
     database: Database
@@ -85,6 +86,8 @@ class Compare:
     clients: int = 2
     objects: bool = False
     accepted: tuple[str, ...] = ()
+    copy: Copy | None = None
+    backup: Backup | None = None
 
 
 @dataclass(frozen=True, slots=True)

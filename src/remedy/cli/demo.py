@@ -26,6 +26,7 @@ from remedy.lab import Lab
 
 _PAUSE: Final = 1.6
 HOST: Final = "web01"
+DATABASE_HOST: Final = "db01"
 #: Longer than the window in which `remedy lab attack --status` counts a beacon as heard.
 _SILENCE: Final = 2.5
 
@@ -85,7 +86,7 @@ def tell(*, keep: bool, fast: bool) -> int:
         stage = Stage(folder, lab.inventory, 0.0 if fast or not sys.stdout.isatty() else _PAUSE)
         _story(stage)
         click.echo()
-        click.secho("── That was all real: sshd, nftables, power loss, signatures.", fg="cyan", bold=True)
+        click.secho("── That was all real: sshd, nftables, power loss, databases, signatures.", fg="cyan", bold=True)
         click.echo("   Next: docs/tutorial.md walks through it slowly; README.md takes you to your own hosts.")
         if keep:
             click.echo(f"   The lab stays up. export REMEDY_INVENTORY={lab.inventory}; `remedy lab down` ends it.")
@@ -114,7 +115,24 @@ def _story(stage: Stage) -> None:
     stage.tell("Clean up, then give it back, exactly as it was.")
     stage.remedy("lab", "attack", "--stop", HOST)
     stage.remedy("release", HOST, "--yes")
+    _recover(stage)
     stage.tell("What happened, who did it, and can anybody have rewritten it?")
     stage.remedy("incident", "show", name)
-    stage.remedy("incident", "close", name, "--summary", "released and verified")
+    stage.remedy("incident", "close", name, "--summary", "released, restored and verified")
     stage.remedy("incident", "verify")
+
+
+def _recover(stage: Stage) -> None:
+    """The database part: ruined, its newest backups damaged, restored from what is still good."""
+    stage.tell("The intruder was in the database too: its rows are overwritten, and the newest backups with them.")
+    stage.remedy("lab", "attack", DATABASE_HOST, "--ruin", "rows")
+    for copy in ("db01", "backup01", "offsite"):
+        stage.remedy("lab", "fault", "backup-flip", copy, "3")
+    stage.tell("Which backup is good? Every copy is read to its end; nothing is changed.")
+    stage.remedy("restore", "site", "--latest-valid", "--dry-run", expect=(10,))
+    stage.tell("Restore it: staged beside production, compared with the backup, swapped in one moment.")
+    stage.remedy("restore", "site", "--latest-valid", "--yes")
+    stage.tell("Is the database what the backup said, row by row? And do its promises hold from now on?")
+    stage.remedy("verify", "site")
+    stage.tell("The data before is still there, until somebody says that it may go.")
+    stage.remedy("release", "site", "--yes")

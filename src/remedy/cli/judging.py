@@ -6,6 +6,7 @@ search's order (`engine.search`), restoring for proof (`proving`), where bytes c
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,17 +22,21 @@ from remedy.cli.proving import Proving
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json
-from remedy.core.errors import ApprovalNeeded, RecordBroken, RecordUnavailable, RemedyError, UsageError
+from remedy.core.errors import ApprovalNeeded, Interrupted, RecordBroken, RecordUnavailable, RemedyError, UsageError
 from remedy.core.ports import Tell
 from remedy.engine import fleet, search, surroundings
+from remedy.engine.doubts import Doubts
 from remedy.engine.glance import Glance, glance
 from remedy.engine.job import Event
-from remedy.engine.search import PROVEN, WHOLE, Doubts, Judging, Listing
+from remedy.engine.search import PROVEN, WHOLE, Judging, Listing
 
 _UNVERIFIED: Final = 22
 #: From so many on each verdict is told as it comes: the list at the end is far away.
 _MANY: Final = 4
 _NAMED: Final = 3
+#: How many unread backups are looked at, and how many of one copy at once: sshd takes ten sessions on a connection.
+_GLANCES: Final = 100
+_AT_ONCE: Final = 4
 
 
 @dataclass(slots=True)
@@ -83,7 +88,7 @@ class Look:
             if wanted.level == PROVEN:
                 judging.prove = Proving(self.world, self.screen, database)
                 self._each(judging, [one for one in chosen if one not in judging.failed and not one.odd], PROVEN)
-            known = Doubts(found, around.live).added(judging.known)
+            known = Doubts(database.schema, found.record, around.live).added(judging.known)
             checked = [Checked(one, known.get(one), judging.failed.get(one), wanted) for one in chosen]
             if self._for_people:
                 draw_checked(self.screen, database, checked, around.zone)
@@ -123,10 +128,11 @@ class Look:
         """Do it for every database, one after another; one that fails leaves the others as they are."""
         documents: list[Json] = []
         codes: list[int] = []
+        incident = self.world.under()
         for database in self.world.databases(names):
             try:
                 body, code = one(database)
-            except (RecordUnavailable, RecordBroken, ApprovalNeeded):
+            except (Interrupted, RecordUnavailable, RecordBroken, ApprovalNeeded):
                 raise
             except RemedyError as error:
                 self.screen.error(database.name, error)
@@ -137,7 +143,7 @@ class Look:
             documents.append({**body, "exit_code": codes[-1]})
         total = fleet.exit_code(codes)
         if not self._for_people:
-            body = {"command": command, "incident": self.world.under(), "exit_code": total, "databases": documents}
+            body = {"command": command, "incident": incident, "exit_code": total, "databases": documents}
             document.emit(body, self.world.redact)
         return total
 
@@ -190,17 +196,21 @@ class Look:
         return chosen
 
     def _glances(self, database: Database, unread: Sequence[Backup], zone: str) -> dict[Backup, Glance]:
-        """A cheap look at what nobody has read. One that cannot be had says nothing."""
+        """A cheap look at the newest of those that nobody has read. One that cannot be had says nothing."""
+        seen: dict[Backup, Glance] = {}
 
-        def one(backup: Backup) -> Glance:
-            shelf = self.world.copies.shelf(search.copy_of(database, backup.copy))
-            return glance(shelf, backup, database, zone=zone)
+        def look(row: Sequence[Backup]) -> None:
+            for backup in row:
+                shelf = self.world.copies.shelf(search.copy_of(database, backup.copy))
+                with contextlib.suppress(RemedyError):
+                    seen[backup] = glance(shelf, backup, database, zone=zone)
 
-        if not unread:
-            return {}
-        self.screen.say(f"  … a look at {len(unread)} backups that were never read", "dim", talk=True)
-        seen = fleet.each(unread, one)
-        return {backup: found for backup, found in zip(unread, seen, strict=True) if isinstance(found, Glance)}
+        newest = sorted(unread, key=lambda one: -one.changed)[:_GLANCES]
+        if newest:
+            self.screen.say(f"  … a look at {len(newest)} backups that were never read", "dim", talk=True)
+        by_copy = [[one for one in newest if one.copy == copy.name] for copy in database.copies]
+        fleet.each([row[at::_AT_ONCE] for row in by_copy for at in range(_AT_ONCE) if row[at:]], look)
+        return seen
 
 
 def _names(backup: Backup) -> set[str]:

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "release": ("release", "Give isolated hosts back as they were; drop the data a restore has kept."),
     "restore": ("restore", "Restore a database from its newest valid backup, and lose nothing."),
     "backup": ("backup", "List, check, prove and take backups; say whether promises hold."),
+    "verify": ("verify", "Compare a database with a backup's manifest; check rows and keys."),
     "rebuild": ("rebuild", "An empty data directory for a database server that cannot start."),
     "undo": ("undo", "Take a run back, step by step."),
     "resume": ("resume", "Go on with runs that were interrupted."),

@@ -55,6 +55,7 @@ class _Stream:
     text: str
     done: int = 0
     total: int = 0
+    heard: float = 0.0
     seen: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
 
     def rate(self) -> float:
@@ -77,11 +78,14 @@ class Progress:
     def heard(self, event: Event) -> bool:
         """Take a "progress" event; whether the line is due again."""
         now = self._clock()
+        for target, other in [*self._streams.items()]:  # what came to its end, or is told no more
+            if target != event.target and (0 < other.total <= other.done or now - other.heard > _WINDOW):
+                del self._streams[target]
         stream = self._streams.get(event.target)
         if stream is None or stream.text != event.text or event.done < stream.done:
             stream = self._streams[event.target] = _Stream(event.text)
             stream.seen.append((now, event.done))
-        stream.done, stream.total = event.done, event.total
+        stream.done, stream.total, stream.heard = event.done, event.total, now
         if now - stream.seen[-1][0] >= _WINDOW / _SAMPLES:
             stream.seen.append((now, event.done))
             while now - stream.seen[0][0] > _WINDOW and len(stream.seen) > 2:  # noqa: PLR2004 -- a rate needs two

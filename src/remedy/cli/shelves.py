@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from remedy.backups import times
 from remedy.backups.values import Backup, Copy, Database, Judgement
 from remedy.core.ports import Reader, Tell
 from remedy.core.values import Secret
-from remedy.engine import surroundings
+from remedy.engine import joining, surroundings
 
 if TYPE_CHECKING:
     from remedy.backups.formats import Piece
@@ -43,6 +43,13 @@ class Shelves:
             if copy not in self._open:
                 self._open[copy] = self._opened(copy)
             return self._open[copy]
+
+    def of(self, database: Database, copy: Copy) -> Store:
+        """The same, and of a joint copy (`engine.joining`), which can only be read, too."""
+        behind = joining.parts(copy, database)
+        if not behind:
+            return self.shelf(copy)
+        return cast("Store", joining.Joined(copy, {one.name: self.shelf(one) for one in behind}))
 
     def _opened(self, copy: Copy) -> Store:
         if copy.host:
@@ -80,7 +87,7 @@ class Shelves:
 
             zone, unknown = self.zone(database)
             local = replace(database, timezone=zone)
-            found = read_backup(lambda _: self.shelf(copy), local, backup, self.open_sealed, _drop, tell)
+            found = read_backup(lambda _: self.of(database, copy), local, backup, self.open_sealed, _drop, tell)
             facts = found.contents.facts
             if unknown and facts.time == times.local_time(facts.time_text, zone):
                 found = replace(found, contents=replace(found.contents, facts=replace(facts, time=0)))
@@ -92,7 +99,7 @@ class Shelves:
         """What carries the streams of plans."""
         from remedy.transports.transfers import Carrier  # noqa: PLC0415
 
-        return Carrier(self.bulk, lambda _, copy: self.shelf(copy), self.open_sealed)
+        return Carrier(self.bulk, self.of, self.open_sealed)
 
 
 def _drop(_piece: Piece) -> None:

@@ -201,13 +201,13 @@ class World:
             self._shelves = Shelves(self.bulk, self.secret, self.reader)
         return self._shelves
 
-    def shelf(self, database: Database, copy: Copy) -> Store:  # noqa: ARG002 -- a copy says all by itself
+    def shelf(self, database: Database, copy: Copy) -> Store:
         """A copy of a database's backups."""
-        return self.copies.shelf(copy)
+        return self.copies.of(database, copy)
 
-    def shelves(self, database: Database) -> Callable[[Copy], Store]:  # noqa: ARG002 -- see above
+    def shelves(self, database: Database) -> Callable[[Copy], Store]:
         """What opens the copies of a database's backups."""
-        return self.copies.shelf
+        return lambda copy: self.copies.of(database, copy)
 
     def reading(self, database: Database) -> Read:
         """What reads a database's backups to their end."""

@@ -18,7 +18,7 @@ from remedy.core.canon import Json, decode
 from remedy.core.errors import Partial, PlanFileError
 from remedy.core.ports import Journal
 from remedy.engine.outcome import Outcome, Step
-from remedy.engine.search import OF_PROOFS
+from remedy.engine.verdicts import OF_PROOFS
 
 #: The finding of a backup that did not restore.
 FAILED: Final = "proof"

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from remedy.backups import catalog, fallback, plausible
+from remedy.backups import catalog, fallback
 from remedy.backups.catalog import BinaryLogs
 from remedy.backups.choose import Candidate, Order
 from remedy.backups.fallback import Failure, Rejection, Search
 from remedy.backups.findings import NOTES
 from remedy.backups.plausible import Live
 from remedy.backups.ports import Shelf
-from remedy.backups.values import LEVELS, Backup, Contents, Copy, Database, File, Finding, Judgement, reaches
+from remedy.backups.values import Backup, Copy, Database, File, Judgement, reaches
 from remedy.core.errors import (
     ApprovalNeeded,
     Interrupted,
@@ -33,7 +33,8 @@ from remedy.core.errors import (
     UsageError,
 )
 from remedy.core.ports import Journal, Tell
-from remedy.engine import fleet, verdicts
+from remedy.engine import fleet, joining, verdicts
+from remedy.engine.doubts import Doubts
 
 #: Reads all of a backup and judges it. Raises Unreachable, Refused; damage is a finding.
 Read = Callable[[Copy, Backup, Tell], Judgement]
@@ -46,8 +47,6 @@ WHOLE: Final = "whole"
 UNVERIFIABLE: Final = "unverifiable"
 #: Findings that are not the backup's: they are gone when a key is put right, so the record does not keep them.
 OF_THE_KEYS: Final = frozenset({"wrong-key"})
-#: What restoring it showed: until it is restored again.
-OF_PROOFS: Final = frozenset({"proof", "restore-failed"})
 #: A copy that failed so often in a row while it was read is left alone.
 _ENOUGH: Final = 2
 _NAMED: Final = 5
@@ -58,7 +57,7 @@ class Listing:
     """What the copies of a database hold, and what the record knows of it.
 
     `unlisted` are the copies that could not be listed, `files` what the others list, `logs` their binary logs, by the
-    copies' names.
+    copies' names. `open_shelf` opens a copy for whoever puts a backup together.
     """
 
     database: Database
@@ -68,10 +67,11 @@ class Listing:
     unlisted: Mapping[str, RemedyError] = field(default_factory=dict)
     files: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
     logs: Mapping[str, tuple[BinaryLogs, ...]] = field(default_factory=dict)
+    open_shelf: Callable[[Copy], Shelf] | None = None
 
     def copy(self, name: str) -> Copy:
-        """The copy of that name. Raises UsageError."""
-        return copy_of(self.database, name)
+        """The copy of that name, or the joint one of those names. Raises UsageError."""
+        return joining.joint(name.split(joining.JOINT)) if joining.JOINT in name else copy_of(self.database, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,8 @@ def listing(database: Database, open_shelf: Callable[[Copy], Shelf], journal: Jo
     backups = tuple(
         backup for copy in copies if copy.name in files for backup in catalog.backups(copy, files[copy.name])
     )
-    record = verdicts.known(journal, database)
+    prints = {verdicts.fingerprint(copy_of(database, backup.copy), backup) for backup in backups}
+    record = verdicts.known(journal, database, prints)
     remembered = {backup: record.of(copy_of(database, backup.copy), backup) for backup in backups}
     return Listing(
         database,
@@ -127,6 +128,7 @@ def listing(database: Database, open_shelf: Callable[[Copy], Shelf], journal: Jo
         unlisted,
         files,
         {name: catalog.binary_logs(found) for name, found in files.items()},
+        open_shelf,
     )
 
 
@@ -134,7 +136,8 @@ def corroborated(known: Mapping[Backup, Judgement]) -> dict[Backup, Judgement]:
     """The same verdicts, less the finding that nothing shows what was written where another copy has the same bytes."""
     places: dict[str, set[str]] = defaultdict(set)
     for backup, judgement in known.items():
-        places[judgement.sha256].add(backup.copy)
+        if joining.JOINT not in backup.copy:  # what is put together is no witness of its own parts
+            places[judgement.sha256].add(backup.copy)
     return {
         backup: replace(one, findings=tuple(f for f in one.findings if f.code != UNVERIFIABLE))
         if one.sha256 and len(places[one.sha256]) > 1
@@ -145,7 +148,7 @@ def corroborated(known: Mapping[Backup, Judgement]) -> dict[Backup, Judgement]:
 
 def _damaged(judgement: Judgement) -> bool:
     """Whether reading it showed that it is no use. A proof that failed is no such thing: it may be tried again."""
-    return any(finding.fatal and finding.code not in OF_PROOFS for finding in judgement.findings)
+    return any(finding.fatal and finding.code not in verdicts.OF_PROOFS for finding in judgement.findings)
 
 
 @dataclass(slots=True)
@@ -212,15 +215,17 @@ class Judging:
         self.tell(last or f"read {backup.name} from {copy.name}", backup.size, backup.size)
         if {finding.code for finding in judgement.findings} & OF_THE_KEYS:
             return judgement
-        verdicts.remember(self.journal, database, copy, backup, judgement, incident=self.incident)
-        return verdicts.known(self.journal, database).of(copy, backup) or judgement
+        entry = verdicts.remember(self.journal, database, copy, backup, judgement, incident=self.incident)
+        self.found.record.add(entry.body)
+        return self.found.record.of(copy, backup) or judgement
 
     def _prove(self, copy: Copy, backup: Backup, judgement: Judgement) -> Judgement:
         if self.prove is None:
             raise UsageError(f"{backup.name} was never restored, and nothing here can do that")
         proven = self.prove(copy, backup, judgement, self.tell)
         database = self.found.database
-        verdicts.remember(self.journal, database, copy, backup, proven, proof=True, incident=self.incident)
+        entry = verdicts.remember(self.journal, database, copy, backup, proven, proof=True, incident=self.incident)
+        self.found.record.add(entry.body)
         return proven
 
     def _lost(self, backup: Backup, error: Unreachable) -> None:
@@ -241,18 +246,25 @@ def newest_valid(
     accepted: Iterable[str] = (),
     reading: bool = True,
     zone: str = "UTC",
+    assemble: bool = False,
 ) -> Choice:
     """Read what has to be read, from the newest on, until the newest valid backup is known or none is left.
 
     `live` is what the server shows, None when it says nothing. `at` (seconds since 1970 UTC) takes the newest that was
     made before. With `reading` off nothing is read: what is chosen is the newest that is known to be valid, and
-    `unread` says what may be newer. `zone` is that of the database host. Every rejection is recorded.
+    `unread` says what may be newer. `zone` is that of the database host. With `assemble` a backup
+    of several files that no copy has whole is put together from several; `Choice.copy` is then a joint one (`joining`).
+    Every rejection is recorded.
 
     Raises RecordUnavailable, RecordBroken, Interrupted.
     """
-    found, doubts = judging.found, Doubts(judging.found, live)
-    passed = frozenset(accepted) | NOTES
+    doubts, passed, tried = (
+        Doubts(judging.found.database.schema, judging.found.record, live),
+        frozenset(accepted) | NOTES,
+        set[str](),
+    )
     while True:
+        found = judging.found
         search = Search(
             found.database,
             _readable(found.backups, judging, reading=reading),
@@ -265,9 +277,10 @@ def newest_valid(
             zone=zone,
         )
         decision = fallback.decide(search)
-        if decision.read is None:
+        if decision.read is not None:
+            judging.judge(decision.read.backup, decision.read.level)
+        elif not (assemble and reading and _put_together(judging, decision.rejections, tried)):
             break
-        judging.judge(decision.read.backup, decision.read.level)
     source = decision.source
     for rejection in decision.rejections:
         verdicts.reject(
@@ -291,6 +304,28 @@ def newest_valid(
         decision.rejections,
         tuple(one for one in found.backups if one not in judging.known and one not in judging.failed and not one.odd),
     )
+
+
+def _put_together(judging: Judging, rejections: Sequence[Rejection], tried: set[str]) -> bool:
+    """Whether one of the rejected ones, newest first, could be put together from several copies: it is listed then."""
+    found = judging.found
+    if found.open_shelf is None:
+        return False
+    open_shelf = found.open_shelf
+    for name in dict.fromkeys(one.backup for one in rejections if one.kind in {"odd", "corrupt", "unreachable"}):
+        parts = [one for one in found.backups if one.name == name and joining.JOINT not in one.copy]
+        if name in tried or all(len(one.files) == 1 and not one.odd for one in parts):
+            continue
+        tried.add(name)
+        made = joining.assembled(parts, lambda copy: open_shelf(found.copy(copy)), judging.tell)
+        if made is not None:
+            judging.found = replace(found, backups=(*found.backups, made))
+            copy = judging.found.copy(made.copy)
+            prints = (verdicts.fingerprint(copy, made),)
+            known = verdicts.known(judging.journal, found.database, prints).of(copy, made)
+            judging.known |= {made: known} if known else {}
+            return True
+    return False
 
 
 def newest_of_copy(judging: Judging, copy: str) -> Backup | None:
@@ -319,42 +354,6 @@ def _when(backup: Backup, judgement: Judgement | None) -> int:
 def _readable(backups: Sequence[Backup], judging: Judging, *, reading: bool) -> tuple[Backup, ...]:
     """What the search goes by; when nothing may be read, only what is known or could not be used anyway."""
     return tuple(one for one in backups if reading or one in judging.known or one in judging.failed or one.odd)
-
-
-class Doubts:
-    """Adds what is odd about whole backups beside the live database and the last good one before each."""
-
-    def __init__(self, found: Listing, live: Live | None) -> None:
-        """Compare with `live`, None when the server says nothing."""
-        self._found, self._live = found, live
-        self._made: dict[tuple[str, str], tuple[Finding, ...]] = {}
-
-    def added(self, known: Mapping[Backup, Judgement]) -> dict[Backup, Judgement]:
-        """The verdicts with those findings."""
-        good = {one.sha256: one for one in (*self._found.record.contents.values(), *known.values()) if _is_good(one)}
-        return {backup: self._one(judgement, good.values()) for backup, judgement in known.items()}
-
-    def _one(self, judgement: Judgement, good: Iterable[Judgement]) -> Judgement:
-        if not reaches(judgement.level, WHOLE):
-            return judgement
-        last = last_good(judgement, good)
-        key = judgement.sha256, last.sha256 if last else ""
-        if key not in self._made:
-            before: Contents | None = last.contents if last else None
-            self._made[key] = plausible.findings(
-                judgement.contents, self._found.database.schema, live=self._live, last=before
-            )
-        return replace(judgement, findings=(*judgement.findings, *self._made[key]))
-
-
-def _is_good(judgement: Judgement) -> bool:
-    return bool(judgement.sha256) and reaches(judgement.level, WHOLE) and not any(f.fatal for f in judgement.findings)
-
-
-def last_good(judgement: Judgement, good: Iterable[Judgement]) -> Judgement | None:
-    """The newest one before it by the time inside, a proven one rather than one that is merely whole."""
-    before = [one for one in good if 0 < one.contents.facts.time < judgement.contents.facts.time]
-    return max(before, key=lambda one: (LEVELS.index(one.level), one.contents.facts.time), default=None)
 
 
 def none_valid(choice: Choice) -> NoValidBackup:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from remedy.backups.values import LEVELS, Backup, Copy, Database, Judgement, reaches
+from remedy.backups.values import LEVELS, Backup, Contents, Copy, Database, Judgement
 from remedy.core.canon import Json, decode, encode
 from remedy.core.errors import PlanFileError
 from remedy.core.ports import Journal
@@ -22,18 +22,57 @@ from remedy.core.values import Entry
 
 VERDICT: Final = "backup-verdict"
 REJECTED: Final = "backup-rejected"
+#: Findings that restoring a backup can come to. They hold until it is restored again; reading it says nothing of them.
+OF_PROOFS: Final = frozenset({"proof", "restore-failed"})
+#: How many contents are kept in mind besides those that are listed, for comparison.
+_RECENT: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
-    """The verdicts that count, by the fingerprint of the files and by the SHA-256 of the content."""
+    """The verdicts that count: on the files that were asked about, and on the contents that were judged last.
 
-    files: Mapping[str, Judgement] = field(default_factory=dict)
-    contents: Mapping[str, Judgement] = field(default_factory=dict)
+    Kept as they stand in the record until one is asked for: contents of a thousand tables take a while to decode.
+    """
+
+    _files: dict[str, str] = field(default_factory=dict)
+    _recent: dict[str, str] = field(default_factory=dict)
+    _proofs: dict[str, Judgement] = field(default_factory=dict)
+    _decoded: dict[str, Judgement | None] = field(default_factory=dict)
 
     def of(self, copy: Copy, backup: Backup) -> Judgement | None:
         """What is known of a backup as it lies there; None when its files are not those that were judged."""
-        return self.files.get(fingerprint(copy, backup))
+        return self._judgement(self._files.get(fingerprint(copy, backup), ""))
+
+    @property
+    def contents(self) -> tuple[Judgement, ...]:
+        """The contents that were judged last, one verdict on each, oldest first."""
+        found = (self._judgement(text) for text in self._recent.values())
+        return tuple(one for one in found if one is not None)
+
+    def add(self, text: str, listed: Container[str] | None = None) -> None:
+        """Take the body of one more entry, which supersedes; of files in `listed` alone, where that is given."""
+        body = cast("dict[str, Any]", json.loads(text))
+        judged = body["judgement"]
+        sha256 = judged.get("sha256")
+        if listed is None or body["fingerprint"] in listed:
+            self._files[body["fingerprint"]] = text
+        if not sha256:
+            return
+        self._recent.pop(sha256, None)
+        self._recent[sha256] = text
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+        if body["proof"] and (judgement := _judgement(body)):
+            self._proofs[sha256] = replace(judgement, contents=Contents())
+
+    def _judgement(self, text: str) -> Judgement | None:
+        if not text:
+            return None
+        if text not in self._decoded:
+            self._decoded[text] = _judgement(json.loads(text))
+        found = self._decoded[text]
+        return _with_proof(found, self._proofs.get(found.sha256)) if found else None
 
 
 def fingerprint(copy: Copy, backup: Backup) -> str:
@@ -88,42 +127,29 @@ def reject(
     return journal.append(REJECTED, body, incident=incident)
 
 
-def known(journal: Journal, database: Database) -> Known:
-    """The verdicts on this database's backups. A later one supersedes an earlier one of the same files.
+def known(journal: Journal, database: Database, listed: Container[str] | None = None) -> Known:
+    """The verdicts on this database's backups, by `fingerprint`; of those in `listed` alone, where that is given.
 
-    What restoring showed of a content holds for every file with that content, until it is restored again. Verdicts that
-    were reached for another schema or time zone, by another version, or that the record could not keep as they were, do
-    not count: what they were about is read again.
+    A later one supersedes an earlier one of the same files. What restoring showed of a content holds for every file
+    with that content, until it is restored again. Verdicts that were reached for another schema or time zone, by
+    another version, or that the record could not keep as they were, do not count: what they were about is read again.
     """
-    files: dict[str, tuple[Judgement, bool]] = {}
-    contents: dict[str, tuple[Judgement, bool]] = {}
-    proofs: dict[str, Judgement] = {}
+    found = Known()
     for entry in journal.entries(kinds=(VERDICT,)):
         body = cast("dict[str, Any]", json.loads(entry.body))
-        if body.get("read_as") != _read_as(database) or body.get("database") != database.name:
-            continue
-        judgement = _judgement(body)
-        if judgement is None:
-            continue
-        if body["proof"]:
-            proofs[judgement.sha256] = judgement
-        files[body["fingerprint"]] = (judgement, body["proof"])
-        if judgement.sha256:
-            contents[judgement.sha256] = (judgement, body["proof"])
-    return Known(
-        {name: _with_proof(*one, proofs.get(one[0].sha256)) for name, one in files.items()},
-        {name: _with_proof(*one, proofs.get(name)) for name, one in contents.items()},
-    )
+        if body.get("read_as") == _read_as(database) and body.get("database") == database.name:
+            found.add(entry.body, listed)
+    return found
 
 
-def _with_proof(judgement: Judgement, is_proof: bool, proof: Judgement | None) -> Judgement:  # noqa: FBT001 -- a pair
-    """A reading with what restoring the same content showed last: it can raise the level, or object."""
-    if proof is None or is_proof:
-        return proof or judgement
-    said = {finding.code for finding in judgement.findings}
-    findings = (*judgement.findings, *(one for one in proof.findings if one.code not in said))
-    level = judgement.level
-    if reaches(proof.level, LEVELS[-1]) and not any(finding.fatal for finding in findings):
+def _with_proof(judgement: Judgement, proof: Judgement | None) -> Judgement:
+    """A verdict with what restoring the same content showed last: that can raise the level, or object."""
+    findings = tuple(one for one in judgement.findings if one.code not in OF_PROOFS)
+    level = LEVELS[-2] if judgement.level == LEVELS[-1] else judgement.level
+    if proof is None:
+        return judgement
+    findings += tuple(one for one in proof.findings if one.code in OF_PROOFS)
+    if proof.level == LEVELS[-1] and not any(finding.fatal for finding in findings):
         level = proof.level
     return replace(judgement, level=level, findings=findings)
 

@@ -29,6 +29,7 @@ from remedy.lab import (
     faults,
     history,
     layers,
+    offsite,
     ruin,
     services,
     spoiling,
@@ -195,16 +196,25 @@ class Estate:
         for machine in (database, second, self.machines["offsite"]):
             for kind in [kind for kind in machine.faults if kind.startswith("backup-")]:
                 del machine.faults[kind]
-        self.restart_s3()
+        self.refill_s3()
 
     def is_broken(self, machine: Machine) -> bool:
         """Whether its database server was ruined once and, some time after the boot, has not been repaired."""
         ruined = (machine.rootfs.upper / ruin.MARK.lstrip("/")).exists()
         return ruined and machine.pid is not None and time.monotonic() - machine.booted > _RUINED_PATIENCE
 
-    def restart_s3(self) -> None:
-        """Begin anew with what the store holds at the start; it takes its time in the background."""
-        self.machines["offsite"].end_companions()
+    def refill_s3(self) -> None:
+        """Put back what the store holds at the start; one that does not answer begins anew, in the background."""
+        machine = self.machines["offsite"]
+        if self.services(machine)["s3"]:
+            try:
+                offsite.refill(offsite.client(), history.backups(self.past))
+            except Exception as error:  # noqa: BLE001 -- boto3's, made at run time; whatever it was, it begins anew
+                traceback.print_exception(error)
+            else:
+                machine.versions.clear()
+                return
+        machine.end_companions()
         self.start_s3()
 
     def wait_ready(self, machines: Iterable[Machine], patience: float = _PATIENCE) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from remedy.lab.topology import topology
 
-__all__ = ["BUCKET", "ENDPOINT", "PREFIX", "client", "store"]
+__all__ = ["BUCKET", "ENDPOINT", "PREFIX", "client", "refill", "store"]
 
 BUCKET: Final = "backups"
 PREFIX: Final = "db01/"
@@ -46,6 +46,14 @@ def store(s3: Any, files: Sequence[Path]) -> None:  # noqa: ANN401 -- as above
     for path in files:
         with path.open("rb") as content:
             s3.put_object(Bucket=BUCKET, Key=PREFIX + path.name, Body=content)
+
+
+def refill(s3: Any, files: Sequence[Path]) -> None:  # noqa: ANN401 -- as above
+    """Put the bucket back to these files alone: every version of everything is gone."""
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
+        for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            s3.delete_object(Bucket=BUCKET, Key=entry["Key"], VersionId=entry["VersionId"])
+    store(s3, files)
 
 
 def _main(ready: Path, files: Sequence[Path]) -> None:

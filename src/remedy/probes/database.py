@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from remedy.core.canon import Json
@@ -77,8 +77,8 @@ def within(column: str, schema: str) -> str:
 
 
 def other_than(column: str, names: Sequence[str]) -> str:
-    """What is added to a condition to leave out rows of these names."""
-    return f" AND {column} NOT IN ({', '.join(map(quoted, names))})" if names else ""
+    """What is added to a condition to leave out rows of exactly these names."""
+    return f" AND BINARY {column} NOT IN ({', '.join(map(quoted, names))})" if names else ""
 
 
 def client(defaults_file: str, *options: str, sql: str = "", seconds: int = 60) -> Command:
@@ -87,14 +87,15 @@ def client(defaults_file: str, *options: str, sql: str = "", seconds: int = 60) 
     return Command(argv, stdin=sql, seconds=seconds)
 
 
-def _asked(defaults_file: str, sql: str, parser: str, seconds: int = _LONG) -> Probe:
+def asking(defaults_file: str, sql: str, parser: str, seconds: int = _LONG) -> Probe:
+    """A question in SQL, its answer without headings and without escapes."""
     return Probe(client(defaults_file, "--batch", "--raw", "--skip-column-names", sql=sql, seconds=seconds), parser)
 
 
 def variables(defaults_file: str = "") -> Probe:
     """The server's version and what of its settings matters: a map of name to text, absent ones left out."""
     names = ", ".join(f"'{name}'" for name in _VARIABLES)
-    return _asked(defaults_file, f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names});\n", "database.variables")
+    return asking(defaults_file, f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names});\n", "database.variables")
 
 
 def parse_variables(reply: Reply) -> Json:
@@ -106,7 +107,7 @@ def parse_variables(reply: Reply) -> Json:
         version\t10.11.6-MariaDB-0+deb12u1-log
     """
     found: dict[str, Json] = {}
-    for line in _lines(reply):
+    for line in lines_of(reply):
         name, tab, value = line.partition("\t")
         if not tab or name not in _VARIABLES:
             raise AnswerUnusable(f"the server's settings make no sense: {printable(line, 80, one_line=True)}")
@@ -137,7 +138,7 @@ SELECT DISTINCT JSON_OBJECT('is','inbound','schema',table_schema,'name',table_na
  FROM information_schema.key_column_usage WHERE {within("referenced_table_schema", live)}
  AND BINARY table_schema<>_utf8mb3 0x{live.encode().hex()};
 """
-    return _asked(defaults_file, sql, "database.schemas")
+    return asking(defaults_file, sql, "database.schemas")
 
 
 #: What each kind of row has to say, and of what type.
@@ -148,14 +149,11 @@ _SHAPES: Final[dict[str, dict[str, type]]] = {
     "routine": {"name": str, "type": str},
     "event": {"name": str},
     "inbound": {"schema": str, "name": str, "to": str},
-    "session": {"user": str, "host": str, "db": str, "command": str, "seconds": int},
-    "transaction": {"seconds": int, "rows": int},
-    "powerful": {"account": str},
-    "view": {"name": str, "definer": str, "security": str, "check": str, "definition": str},
-    "named": {"kind": str, "name": str},
 }
-_KINDS: Final = ("schema", "table", "trigger", "routine", "event", "inbound")
-_AROUND: Final = ("session", "transaction", "powerful", "view")
+_VIEW: Final[dict[str, dict[str, type]]] = {
+    "view": {"name": str, "definer": str, "security": str, "check": str, "definition": str}
+}
+_NAMED: Final[dict[str, dict[str, type]]] = {"named": {"kind": str, "name": str}}
 
 
 def parse_schemas(reply: Reply) -> Json:
@@ -167,54 +165,11 @@ def parse_schemas(reply: Reply) -> Json:
         {"is": "table", "schema": "site", "name": "notice", "type": "BASE TABLE", "engine": "InnoDB", "rows": 5, …}
         {"is": "trigger", "name": "notice_bi", "table": "notice"}
     """
-    lists: dict[str, list[Json]] = {kind: [] for kind in _KINDS}
-    for line in _lines(reply):
-        row = _row(line, _KINDS)
+    lists: dict[str, list[Json]] = {kind: [] for kind in _SHAPES}
+    for line in lines_of(reply):
+        row = row_of(line, _SHAPES)
         lists[str(row.pop("is"))].append(row)
     return {**lists}
-
-
-def around(defaults_file: str) -> Probe:
-    """Who else works on the server: sessions, replication, powerful accounts; a list of maps with `is`."""
-    sql = """
-SELECT JSON_OBJECT('is','session','user',user,'host',SUBSTRING_INDEX(IFNULL(host,''),':',1),'db',IFNULL(db,''),
- 'command',command,'seconds',IFNULL(time,0)) FROM information_schema.processlist WHERE id<>CONNECTION_ID()
- ORDER BY id;
-SELECT JSON_OBJECT('is','transaction','seconds',TIMESTAMPDIFF(SECOND,trx_started,NOW()),'rows',trx_rows_modified)
- FROM information_schema.innodb_trx WHERE TIMESTAMPDIFF(SECOND,trx_started,NOW())>5 ORDER BY trx_id;
-SELECT JSON_OBJECT('is','powerful','account',grantee) FROM information_schema.user_privileges
- WHERE privilege_type IN ('SUPER','READ ONLY ADMIN','READ_ONLY ADMIN','CONNECTION_ADMIN') GROUP BY grantee
- ORDER BY grantee;
-"""
-    return _asked(defaults_file, sql, "database.rows")
-
-
-def parse_rows(reply: Reply) -> Json:
-    """Read one JSON object per line.
-
-    Sample::
-
-        {"is": "session", "user": "site", "host": "198.18.1.11", "db": "site", "command": "Sleep", "seconds": 3}
-    """
-    rows: list[Json] = []
-    rows += [_row(line, _AROUND) for line in _lines(reply)]
-    return rows
-
-
-def replica(defaults_file: str) -> Probe:
-    """Whether the server replicates from another one: "yes" or "no". MySQL 8.4 knows only the new word for it."""
-    argv = ("sh", "-c", _REPLICA, "remedy", defaults_file, "--batch", "--skip-column-names")
-    return Probe(Command(argv, seconds=_LONG), "database.replica")
-
-
-_REPLICA: Final = (
-    "run() ( " + CLIENT + ' ); run "$@" -e "SHOW REPLICA STATUS" 2>/dev/null || run "$@" -e "SHOW SLAVE STATUS"'
-)
-
-
-def parse_replica(reply: Reply) -> Json:
-    """Any row means that it does."""
-    return "yes" if _lines(reply) else "no"
 
 
 def structure(defaults_file: str, schema: str) -> Probe:
@@ -232,35 +187,10 @@ def parse_text(reply: Reply) -> Json:
     return reply.out.decode("utf-8", "backslashreplace")
 
 
-def option_folder() -> Probe:
-    """The last folder that the server's option file includes (where an option file wins), "" when there is none."""
-    return Probe(Command(("sh", "-c", _FOLDER), seconds=20), "database.folder")
-
-
-#: Option files in the order in which a server reads them (MariaDB manual, Configuring MariaDB with Option Files).
-_FOLDER: Final = (
-    "for f in /etc/my.cnf /etc/mysql/my.cnf; do if [ -r $f ]; then "
-    """sed -n 's/^ *!includedir  *\\([^ ]*\\).*/\\1/p' $f; fi; done | while read -r d; do """
-    'if [ -d "$d" ] && [ -w "$d" ]; then printf "%s\\n" "${d%/}"; fi; done | tail -n 1'
-)
-_PLAIN: Final = re.compile(r"/[A-Za-z0-9_./-]{1,200}")
-
-
-def parse_folder(reply: Reply) -> Json:
-    """Read one path.
-
-    Sample::
-
-        /etc/mysql/mariadb.conf.d
-    """
-    path = text(reply, "looking for a folder of option files").strip()
-    return path if _PLAIN.fullmatch(path) and ".." not in path else ""
-
-
 def existing(defaults_file: str) -> Probe:
     """The schemas of the server: a sorted list such as "schema site"."""
     sql = "SELECT JSON_OBJECT('is','named','kind','schema','name',schema_name) FROM information_schema.schemata;\n"
-    return _asked(defaults_file, sql, "database.names")
+    return asking(defaults_file, sql, "database.names")
 
 
 def names(defaults_file: str, schema: str, most: int = 1_000_000, without_events: Sequence[str] = ()) -> Probe:
@@ -280,7 +210,7 @@ def names(defaults_file: str, schema: str, most: int = 1_000_000, without_events
         f"WHERE {within(column, schema)}{other_than(name, without_events) if table == 'events' else ''} LIMIT {most};\n"
         for kind, name, table, column in parts
     )
-    return _asked(defaults_file, sql, "database.names")
+    return asking(defaults_file, sql, "database.names")
 
 
 def parse_names(reply: Reply) -> Json:
@@ -291,7 +221,7 @@ def parse_names(reply: Reply) -> Json:
         {"is": "named", "kind": "table", "name": "notice"}
         {"is": "named", "kind": "view", "name": "latest"}
     """
-    rows = [_row(line, ("named",)) for line in _lines(reply)]
+    rows = [row_of(line, _NAMED) for line in lines_of(reply)]
     found: list[Json] = []
     found += sorted(f"{row['kind']} {row['name']}" for row in rows)
     return found
@@ -299,12 +229,12 @@ def parse_names(reply: Reply) -> Json:
 
 def fingerprint(defaults_file: str, sql: str) -> Probe:
     """One SELECT that gives one short text."""
-    return _asked(defaults_file, sql + "\n", "database.line")
+    return asking(defaults_file, sql + "\n", "database.line")
 
 
 def parse_line(reply: Reply) -> Json:
     """Read exactly one line, "" when there is none."""
-    lines = _lines(reply)
+    lines = lines_of(reply)
     if len(lines) > 1:
         raise AnswerUnusable("the server gave several lines where one was asked for")
     return lines[0] if lines else ""
@@ -320,7 +250,19 @@ def views(defaults_file: str, schema: str) -> Probe:
         f"check_option,'definition',view_definition) FROM information_schema.views WHERE "
         f"{within('table_schema', schema)} ORDER BY table_name;\n"
     )
-    return _asked(defaults_file, sql, "database.rows")
+    return asking(defaults_file, sql, "database.views")
+
+
+def parse_views(reply: Reply) -> Json:
+    """Read one JSON object per line.
+
+    Sample::
+
+        {"is": "view", "name": "latest", "definer": "root@localhost", "security": "DEFINER", "check": "NONE", …}
+    """
+    rows: list[Json] = []
+    rows += [row_of(line, _VIEW) for line in lines_of(reply)]
+    return rows
 
 
 def space(folder: str) -> Probe:
@@ -339,7 +281,7 @@ def parse_space(reply: Reply) -> Json:
         Filesystem     1024-blocks     Used Available Capacity Mounted on
         /dev/vda1         51475068 12345678  36489390      26% /
     """
-    lines = [line for line in _lines(reply) if line]
+    lines = [line for line in lines_of(reply) if line]
     found = _SPACE.search(lines[-1]) if lines else None
     if found is None:
         raise AnswerUnusable("df tells nothing about the free space", hint="nothing was decided from it")
@@ -369,7 +311,8 @@ def parse_word(reply: Reply) -> Json:
     return printable(text(reply, "asking the site's question").strip(), 200, one_line=True)
 
 
-def _lines(reply: Reply) -> list[str]:
+def lines_of(reply: Reply) -> list[str]:
+    """The lines of an answer, or AnswerUnusable when the server gave none."""
     if reply.status != 0:
         said = printable((reply.err or reply.out).strip(), 300, one_line=True)
         raise AnswerUnusable(
@@ -380,14 +323,14 @@ def _lines(reply: Reply) -> list[str]:
     return reply.out.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n") if reply.out else []
 
 
-def _row(line: str, kinds: Sequence[str]) -> dict[str, Json]:
-    """One JSON object that says what it `is`, of exactly the shape that such a row has."""
+def row_of(line: str, shapes: Mapping[str, Mapping[str, type]]) -> dict[str, Json]:
+    """One JSON object that says what it `is`, of exactly the shape that such a row has: names and types of fields."""
     try:
         row = json.loads(line, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise AnswerUnusable(f"the server's answer is no JSON: {printable(line, 80, one_line=True)}") from error
     kind = row.get("is") if isinstance(row, dict) else None
-    shape = _SHAPES.get(kind, {}) if isinstance(kind, str) and kind in kinds else {}
+    shape = shapes.get(kind, {}) if isinstance(kind, str) else {}
     if not shape or row.keys() != {"is", *shape} or any(type(row[key]) is not shape[key] for key in shape):
         raise AnswerUnusable(f"the server's answer makes no sense: {printable(line, 80, one_line=True)}")
     return {key: value if isinstance(value, int) else _text(value) for key, value in row.items()}
@@ -399,14 +342,12 @@ def _text(value: str) -> str:
 
 
 PARSERS = {
+    "views": parse_views,
     "variables": parse_variables,
     "schemas": parse_schemas,
-    "rows": parse_rows,
-    "replica": parse_replica,
     "text": parse_text,
     "space": parse_space,
     "word": parse_word,
-    "folder": parse_folder,
     "names": parse_names,
     "line": parse_line,
 }

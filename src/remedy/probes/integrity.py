@@ -79,20 +79,25 @@ def parse_numbers(reply: Reply) -> Json:
     return [int(line[:18]) for line in lines]
 
 
-def rights(defaults_file: str, schema: str) -> Probe:
-    """Who may do what in a schema: a sorted list such as "'app'@'%' SELECT on site.*"; no password is in it."""
+def rights_sql(schema: str) -> str:
+    """One SELECT per level; one right per row, no password in any."""
     where = f"table_schema={quoted(schema)}"
-    sql = f"""
+    return f"""
 SELECT CONCAT(grantee, ' ', privilege_type, ' on *.*', IF(is_grantable='YES',' with grant option',''))
- FROM information_schema.user_privileges WHERE privilege_type <> 'USAGE';
+ FROM information_schema.user_privileges WHERE privilege_type <> 'USAGE' AND grantee NOT LIKE '\\'remedy\\_%';
 SELECT CONCAT(grantee, ' ', privilege_type, ' on ', table_schema, '.*', IF(is_grantable='YES',' with grant option',''))
- FROM information_schema.schema_privileges WHERE {where} OR {quoted(schema)} LIKE table_schema;
+ FROM information_schema.schema_privileges WHERE ({where} OR {quoted(schema)} LIKE table_schema)
+ AND grantee NOT LIKE '\\'remedy\\_%';
 SELECT CONCAT(grantee, ' ', privilege_type, ' on ', table_schema, '.', table_name,
  IF(is_grantable='YES',' with grant option','')) FROM information_schema.table_privileges WHERE {where};
 SELECT CONCAT(grantee, ' ', privilege_type, ' (', column_name, ') on ', table_schema, '.', table_name)
  FROM information_schema.column_privileges WHERE {where};
 """
-    return Probe(client(defaults_file, *_OPTIONS, sql=sql), "integrity.rights")
+
+
+def rights(defaults_file: str, schema: str) -> Probe:
+    """Who may do what in a schema: a sorted list such as "'app'@'%' SELECT on site.*"."""
+    return Probe(client(defaults_file, *_OPTIONS, sql=rights_sql(schema)), "integrity.rights")
 
 
 def parse_rights(reply: Reply) -> Json:

@@ -25,11 +25,6 @@ def state(name: str) -> Probe:
     return Probe(Command(("sh", "-c", _ASK, "remedy", name)), "services.state")
 
 
-def stopped(name: str) -> Probe:
-    """Whether a service is at rest, however it came to that: "yes" or "no"."""
-    return Probe(Command(("sh", "-c", _ASK, "remedy", name)), "services.stopped")
-
-
 def order(name: str, what: str) -> Command:
     """The command that starts or stops a service."""
     return Command(("sh", "-c", _DO, "remedy", name, what), seconds=120)
@@ -48,14 +43,4 @@ def parse_state(reply: Reply) -> Json:
     return word
 
 
-def parse_stopped(reply: Reply) -> Json:
-    """Read one word; a failed service is at rest too.
-
-    Sample::
-
-        failed
-    """
-    return "yes" if parse_state(reply) in {"inactive", "failed"} else "no"
-
-
-PARSERS = {"state": parse_state, "stopped": parse_stopped}
+PARSERS = {"state": parse_state}

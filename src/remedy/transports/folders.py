@@ -61,7 +61,6 @@ _WRITE: Final = (
 # A hard link cannot replace anything. Where the file system has none, mv -n; it says nothing when it did nothing.
 _PLACE: Final = (
     f'{_ENTER}[ "$(stat -c %s -- "./$2")" = "$4" ] || exit 67\n'
-    '[ ! -e "./$3" ] && [ ! -L "./$3" ] || exit 69\n'
     'if ln -T -- "./$2" "./$3" 2>/dev/null; then rm -f -- "./$2"; else mv -n -T -- "./$2" "./$3" || exit 68; fi\n'
     '[ ! -e "./$2" ] || exit 69\n'
     'sync -- "./$3" . || exit 68\nstat -c "%s %.9Z" -- "./$3"\n'

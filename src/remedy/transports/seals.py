@@ -86,12 +86,12 @@ class Seals:
                 head += chunk
                 if len(head) >= HEAD:
                     held = False
-                    _raise(module.doubt(head), where)
+                    _raise(module.doubt(head[:HEAD]), where)
                     yield head
             end = program.end(head[:HEAD])
             _raise(module.complaint(end), where)
             if held and head:
-                _raise(module.doubt(head), where)
+                _raise(module.doubt(head[:HEAD]), where)
                 yield head
 
     @contextlib.contextmanager

@@ -17,7 +17,7 @@ from remedy.transports.folders import FolderShelf
 from remedy.transports.guard import CONTROLLER
 from remedy.transports.transfers.compare import checked, compare
 
-from .conftest import OBJECTS, SITE, Server, backup_of, database, judge, quiet
+from .conftest import OBJECTS, SITE, Server, backup_of, database, judge, quiet, unsealed
 
 
 def contents_of(server: Server, shelf: FolderShelf, schema: str, *options: str) -> Contents:
@@ -29,10 +29,11 @@ def contents_of(server: Server, shelf: FolderShelf, schema: str, *options: str) 
 def carried(server: Server, bulk: Bulk, schema: str, contents: Contents, **options: Any) -> dict[str, Json]:  # noqa: ANN401
     """The comparison of `schema` with contents; the sentence of a failure under "err"."""
     tell: Tell = options.pop("tell", quiet)
+    shelf: FolderShelf | None = options.pop("shelf", None)
     spec = Compare(database(server, schema), contents, schema, server.option_file, **options)
     result: dict[str, Json] = {}
     try:
-        compare(spec, CONTROLLER, bulk=bulk, tell=tell, result=result)
+        compare(spec, CONTROLLER, bulk=bulk, tell=tell, result=result, shelf=shelf, open_sealed=unsealed)
     except ChangeFailed as error:
         result["err"] = str(error)
     return result
@@ -86,6 +87,29 @@ def test_a_difference_is_named(
     accepted = carried(server, bulk, schema, contents, accepted=(named[0]["table"],))
     assert "err" not in accepted
     assert accepted["different"] == named
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE old ORDER BY a DESC", "ALTER TABLE visit ORDER BY n, path"])
+def test_the_same_rows_in_another_order_are_noted_when_the_backup_is_at_hand(
+    change: str, bulk: Bulk, server: Server, shelf: FolderShelf
+) -> None:
+    """Rows that lie in another order have another text: without the backup they differ, with it they are a note."""
+    schema = server.schema(SITE.replace("5001 - seq", "seq"))
+    site = database(server, schema, shelf.copy)
+    backup = backup_of(shelf, f"{schema}.sql", server.dump(schema))
+    contents = judge(shelf, site, backup).contents
+    table = change.split()[2]
+    server.sql(change, schema)
+    assert f"{table}: rows differ" in str(carried(server, bulk, schema, contents)["err"])
+    again = {"copy": shelf.copy, "backup": backup, "shelf": shelf}
+    result = carried(server, bulk, schema, contents, **again)
+    assert "err" not in result
+    assert result["equal"] == 8
+    assert result["notes"] == [
+        {"table": table, "what": "the same rows, in another order or written in another way"},
+    ]
+    server.sql(f"UPDATE {table} SET {'t' if table == 'old' else 'path'} = 'x' LIMIT 1", schema)
+    assert f"{table}: rows differ" in str(carried(server, bulk, schema, contents, **again)["err"])
 
 
 def test_the_next_number_of_a_key_is_no_difference(bulk: Bulk, server: Server, shelf: FolderShelf) -> None:

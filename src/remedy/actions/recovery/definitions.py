@@ -49,6 +49,16 @@ def passing(made: Iterable[Object]) -> tuple[str, ...]:
     return tuple(o.name for o in made if o.kind == "event" and _ENDS.search(o.sql))
 
 
+def unchanged(new: Iterable[Object], old: Iterable[Object]) -> tuple[Object, ...]:
+    """What is in both, word for word, and can stay where it is while the tables beneath it change places.
+
+    Triggers go with their tables; a package and its body go together.
+    """
+    known = {(o.kind, o.name, o.digest, o.definer) for o in old if o.digest}
+    stays = (o for o in new if (o.kind, o.name, o.digest, o.definer) in known)
+    return tuple(o for o in stays if o.kind not in {"trigger", "package", "package body"})
+
+
 def read_elsewhere(made: Iterable[Object], schemas: Iterable[str], own: str) -> tuple[str, ...]:
     """Those of `schemas` that views name beside their `own`. What runs by a definer's rights needs them at no creation.
 

@@ -77,7 +77,7 @@ run=$1 base=$2 account=$3 server=$4 install=$5 first=$6 network=$7 last=$8 patie
 root=$base/staging-$run; umask 077; sql=$(cat)
 fail() {
   echo "$1" >&2
-  for f in run/error.log install.log; do
+  for f in run/error.log start.log install.log; do
     [ -f $f ] && grep -aiE '^[^ ]*error|\[error\]' $f | tail -n 3 | cut -c1-300 >&2
   done
   end_all; exit 1
@@ -117,7 +117,7 @@ if [ -d /run/systemd/system ] && systemd-run --quiet --collect --scope true 2>/d
 fi
 ( exec $scope setsid sh -c "$watchman" "$root:" "$run" "$base" "$last" ) \
   </dev/null >/dev/null 2>&1 &
-( echo 1000 > /proc/self/oom_score_adj; exec $scope setsid "$@" ) </dev/null >/dev/null 2>&1 &
+( echo 1000 > /proc/self/oom_score_adj; exec $scope setsid "$@" ) </dev/null >start.log 2>&1 &
 server=$!
 client=$(command -v mariadb || command -v mysql)
 n=0
@@ -266,7 +266,8 @@ def options(live: Mapping[str, str]) -> tuple[str, ...]:
     """The server's options but for its places; `live` are checked settings (`probes.instance.SETTINGS`)."""
     taken = [name for name in _FIRST if name in live]
     taken += [name for name in _AS_LIVE if live.get(name)]
-    taken += [name for name in _AS_LIVE_NAMES if name in live]
+    if all(name in live for name in _AS_LIVE_NAMES):
+        taken += _AS_LIVE_NAMES
     return (*_OPTIONS, *(f"--loose-{name.replace('_', '-')}={live[name]}" for name in taken))
 
 

@@ -17,6 +17,7 @@ from remedy.backups.values import Database
 from remedy.core.errors import AnswerUnusable, Refused, TargetUnfit
 from remedy.core.ports import Reader
 from remedy.probes import database as asked
+from remedy.probes import server as standing
 
 _LONG_TRANSACTION: Final = 30
 _ATOMIC: Final = {"mariadb": (10, 6), "mysql": (8, 0)}
@@ -27,8 +28,9 @@ _ON: Final = frozenset({"ON", "1", "YES"})
 class Server:
     """What the server said. `version` is (major, minor), `flavour` "mariadb" or "mysql".
 
-    `definitions` are its views, triggers, routines and events as "view latest", `broken` the views that cannot be
-    opened (and so not be created), `schemas` all there are on it.
+    `tables` are the live schema's with its sequences, `has_rows` says whether any of them can hold rows. `definitions`
+    are its views, triggers, routines and events as "view latest", `broken` the views that cannot be opened (and so not
+    be created), `schemas` all there are on the server.
     """
 
     text: str
@@ -44,6 +46,7 @@ class Server:
     fingerprint: str
     structure: str
     tables: tuple[str, ...]
+    has_rows: bool
     rows: int
     bytes: int
     exists: bool
@@ -75,9 +78,9 @@ def look(database: Database, reader: Reader, accept: frozenset[str], need: int) 
         [
             asked.variables(file),
             asked.schemas(file, live, incoming, undo),
-            asked.around(file),
-            asked.replica(file),
-            asked.option_folder(),
+            standing.around(file),
+            standing.replica(file),
+            standing.option_folder(),
             asked.fingerprint(file, statements.fingerprint(live)),
             asked.existing(file),
         ],
@@ -111,6 +114,7 @@ def look(database: Database, reader: Reader, accept: frozenset[str], need: int) 
         fingerprint=str(answers[5]),
         structure=str(structure),
         tables=tuple(sorted(t["name"] for t in tables)),
+        has_rows=any(t["type"] in {"BASE TABLE", "SYSTEM VERSIONED"} for t in tables),
         rows=sum(t["rows"] for t in tables),
         bytes=sum(t["bytes"] for t in tables),
         exists=exists,

@@ -6,6 +6,7 @@ tables there will be. Follows the MariaDB manual (RENAME TABLE, Information Sche
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from remedy.backups.values import Object
@@ -21,6 +22,7 @@ _DEFINITIONS: Final = (
     ("routine_type", "routine_name", "routines", "routine_schema"),
     ("'EVENT'", "event_name", "events", "event_schema"),
 )
+_TABLE_OF: Final = {"view": "views", "trigger": "triggers", "event": "events"}
 
 
 def fingerprint(schema: str) -> str:
@@ -70,6 +72,14 @@ def kept(schema: str) -> str:
     return f"SELECT definition FROM {named(schema)}.{named(KEPT)} WHERE kind <> 'cut-over' ORDER BY number;"
 
 
+def held(schema: str) -> str:
+    """One SELECT: the milliseconds for which writes were held by the cut-over whose mark is in a schema."""
+    return (
+        f"SELECT definition FROM {named(schema)}.{named(KEPT)} WHERE kind='cut-over' AND name='swapped' "
+        "ORDER BY number DESC LIMIT 1;"
+    )
+
+
 def keep(schema: str, run: str, old: tuple[Object, ...]) -> str:
     """The table that is mark and keeper of definitions; its comment, which says that it is complete, comes last."""
     table = f"{named(schema)}.{named(KEPT)}"
@@ -83,12 +93,18 @@ def keep(schema: str, run: str, old: tuple[Object, ...]) -> str:
     return f"{made}{mark(schema, f'{run} proven')}\n"
 
 
-def drop(live: str) -> str:
-    """SQL that writes the SQL that drops every view, trigger, routine and event. Packages are words of Oracle's mode."""
+def drop(live: str, unchanged: Iterable[Object] = ()) -> str:
+    """SQL that writes the SQL that drops every view, trigger, routine and event but the unchanged ones.
+
+    PACKAGE is a word in Oracle's mode alone (MariaDB manual, DROP PACKAGE).
+    """
+    stay: dict[str, list[str]] = {}
+    for one in unchanged:
+        stay.setdefault(_TABLE_OF.get(one.kind, "routines"), []).append(one.name)
     return "\n".join(
         f"SELECT CONCAT(IF({word} LIKE 'PACKAGE%', 'SET sql_mode=ORACLE; ', ''), 'DROP ', {word}, ' IF EXISTS ', "
         f"{_literal(live)}, '.', {_name(name)}, IF({word} LIKE 'PACKAGE%', '; SET sql_mode=DEFAULT;', ';')) FROM "
-        f"information_schema.{table} WHERE {within(schema, live)};"
+        f"information_schema.{table} WHERE {within(schema, live)}{other_than(name, stay.get(table, ()))};"
         for word, name, table, schema in _DEFINITIONS
     )
 

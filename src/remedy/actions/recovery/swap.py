@@ -9,9 +9,9 @@ session, and can be sent again after it was cut short at any point, also by a po
  3. write into the mark that it begins, drop the triggers (a table with triggers cannot change schema: error 1435),
     then **one** RENAME of everything: live to aside, incoming to live, the mark with them. It is all or nothing, also
     in a crash (MariaDB 10.6, MySQL 8);
- 4. drop what is left of the old definitions, create the new ones with an account that can create definitions in this
-    schema and nothing else; what cannot be created is tried again while others succeed (views that need views). When
-    one cannot be created at all, everything is moved back;
+ 4. drop the old definitions but those that are the same in both, create the others with an account that can create
+    definitions in this schema and nothing else; what cannot be created is tried again while others succeed (views that
+    need views). When one cannot be created at all, everything is moved back;
  5. write into the mark that it is done, and let writes go on.
 
 Which tables there are is asked while writes are held, not known from the plan: a table that an application made
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from remedy.actions.recovery import statements
-from remedy.actions.recovery.definitions import passing
+from remedy.actions.recovery.definitions import passing, unchanged
 from remedy.actions.recovery.script import END, SCRIPT
 from remedy.actions.recovery.staging import create_account, drop_account, everything_in, schemas, step
 from remedy.backups.values import Database, Object
@@ -81,6 +81,8 @@ class Swap:
         begins = "moving" if forward else "returning"
         fingerprint = self.facts.fingerprint if forward else ""
         # Where there was no live schema, none is left by what does not happen or is taken back.
+        stays = unchanged(self.new, self.old)
+        names = {(o.kind, o.name) for o in stays}
         gone = "" if self.facts.exists else "\n" + statements.drop_if_empty(live)
         texts = {
             "live": quoted(live),
@@ -98,11 +100,11 @@ class Swap:
             "away": drop_account(self._user),
             "move": statements.move(live, self.source, self.aside),
             "back": statements.move(live, self.aside, self.source),
-            "drop": statements.drop(live),
+            "drop": statements.drop(live, stays),
             "count.new": statements.count(live, passing(self.new)),
             "count.old": statements.count(live, passing(self.old)),
-            "new": "\n".join(o.sql for o in self.new),
-            "old": "\n".join(o.sql for o in self.old),
+            "new": "\n".join(o.sql for o in self.new if (o.kind, o.name) not in names),
+            "old": "\n".join(o.sql for o in self.old if (o.kind, o.name) not in names),
             "mark": f"INSERT INTO {named(self.aside)}.{named(statements.KEPT)} (kind, name, definition) VALUES "
             f"('cut-over', '{self.stage}', '@MS@');\n{self._final_mark()}\n"
             f"{statements.drop_if_empty(self.source)}{'' if forward else gone}",

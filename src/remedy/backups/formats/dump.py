@@ -212,18 +212,16 @@ class DumpReading:
             elif "empty" not in self._findings and "header-only" not in self._findings:
                 self._findings.add("no-tables")
             return
-        missing = [name for key, (name, section, _) in tables.items() if not section]
-        kept = [name for key, (name, section, _) in tables.items() if not section and key not in self._rowless()]
+        missing = [name for name, (section, _) in tables.items() if not section]
         if len(missing) == len(tables):
             self._findings.add("no-data")
         elif not (self._tool or self._sections):
             self._interpreter.assume_sections()
         else:
-            for name in kept:
-                self._findings.add("rows-left-out", name)
-
-    def _rowless(self) -> set[bytes]:
-        return self._interpreter.rowless()
+            rowless = self._interpreter.rowless()
+            for name in missing:
+                if name not in rowless:
+                    self._findings.add("rows-left-out", name)
 
 
 class _Text:

@@ -35,7 +35,7 @@ from typing import ClassVar, Final
 from remedy.backups import containers
 from remedy.backups.formats import Piece
 from remedy.backups.interpreter import Interpreter
-from remedy.backups.names import IDENT, parts, unquoted
+from remedy.backups.names import IDENT, decoded, parts, unquoted
 from remedy.backups.ports import Damaged
 from remedy.backups.sql import ClientCommand, Comment, Rows, Splitter, Token
 from remedy.backups.statements import bare
@@ -111,10 +111,10 @@ class FolderReading:
         self._longest = 0
         self._metadata: bytes | None = None
         self._partial = False
-        self._counts: dict[bytes, int] = {}
-        self._numbers: dict[bytes, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-        self._files: set[bytes] = set()
-        self._empty: list[tuple[bytes, str]] = []
+        self._counts: dict[str, int] = {}
+        self._numbers: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        self._files: set[str] = set()
+        self._empty: list[tuple[str, str]] = []
 
     def begin(self, name: str) -> None:
         """The next file; `name` is without compression."""
@@ -176,7 +176,7 @@ class FolderReading:
     def _take(self, splitter: Splitter, tokens: Iterable[Token]) -> Iterator[Piece]:
         for token in tokens:
             if isinstance(token, Rows):
-                self._files.add(parts(token.table)[1])
+                self._files.add(_text(parts(token.table)[1]))
                 yield from self._interpreter.rows(token, one_line=splitter.recognised, double_quotes=True)
             elif isinstance(token, ClientCommand):
                 self._findings.add("client-command", token.text)
@@ -204,16 +204,16 @@ class FolderReading:
         """Remember which number of a table's files this is, and whether it is empty (as --build-empty-files makes)."""
         stem, number, part = role(self._name)[1]
         if number:
-            self._numbers[stem.encode()][int(number)].add(int(part or 0))
+            self._numbers[stem][int(number)].add(int(part or 0))
         if not self._bytes:
-            self._empty.append((stem.removeprefix(f"{self._schema}.").encode(), self._name))
+            self._empty.append((stem.removeprefix(f"{self._schema}."), self._name))
 
     def _count(self, text: bytes) -> None:
         """A table's own file with nothing but the number of its rows (0.11)."""
         stem = role(self._name)[1][0]
         number = text.strip()
         if number.isdigit():
-            self._counts[stem.removeprefix(f"{self._schema}.").encode()] = int(number)
+            self._counts[stem.removeprefix(f"{self._schema}.")] = int(number)
 
     def close(self) -> Contents:
         """What was in the folder, with findings."""
@@ -242,8 +242,8 @@ class FolderReading:
         for match in _OF_TABLE.finditer(self._metadata or b""):
             schema, name = parts(match[1])
             rows = _ROWS.search(match[2])
-            if rows and self._database(schema.decode("utf-8", "replace")) == self._schema:
-                self._counts[name] = int(rows[1])
+            if rows and self._database(_text(schema)) == self._schema:
+                self._counts[_text(name)] = int(rows[1])
         for other in sorted(self._others):
             self._findings.add("several-databases", other)
 
@@ -258,27 +258,31 @@ class FolderReading:
             return
         counted = {key for key in tables if key in self._counts}
         for key in counted:
-            name, _, count = tables[key]
+            count = tables[key][1]
             if count >= 0 and count != self._counts[key]:
-                self._findings.add("rows-missing", f"{name}: {count} of {self._counts[key]}")
+                self._findings.add("rows-missing", f"{key}: {count} of {self._counts[key]}")
         rowless = self._interpreter.rowless()
-        for key, (name, _, _) in tables.items():
+        for key in tables:
             if key not in self._files | counted | rowless | {empty for empty, _ in self._empty}:
-                self._findings.add("maybe-empty", name)
+                self._findings.add("maybe-empty", key)
         for key, name in self._empty:
             if key not in counted:
                 self._findings.add("maybe-empty", name)
-        self._check_numbers({f"{self._schema}.".encode() + key for key in counted})
+        self._check_numbers({f"{self._schema}.{key}" for key in counted})
         self._interpreter.assume_sections()
         if self._interpreter.objects.without_mode:
             self._findings.add("no-sql-mode")
 
-    def _check_numbers(self, counted: set[bytes]) -> None:
+    def _check_numbers(self, counted: set[str]) -> None:
         """Whether files are missing between others. Numbers begin with 0 or 1; a chunk without rows has no file."""
         for stem, numbers in self._numbers.items():
             gaps = _gaps(numbers) + [gap for parts_ in numbers.values() for gap in _gaps(parts_)]
             if gaps and stem not in counted:
-                self._findings.add("chunk-missing", stem + b": " + ", ".join(gaps[:5]).encode())
+                self._findings.add("chunk-missing", f"{stem}: {', '.join(gaps[:5])}")
+
+
+def _text(name: bytes) -> str:
+    return decoded(name)[0]
 
 
 def _gaps(numbers: Iterable[int]) -> list[str]:

@@ -1,10 +1,10 @@
 """Encryptions, one file each, found by walking the folder.
 
 A module of this package gives `SUFFIXES` (with the dot), `CHECKED` (whether opening it to the end proves the bytes
-inside), `recognises(head)` (by the first bytes, of which 16 are enough), `opening(keys)` (the program that turns its
-standard input into its standard output; raises Refused when the inventory has no key for it), `doubt(head)` (a
-complaint when this cannot be how the inside begins: all that tells a wrong key where nothing else does) and
-`complaint(end)` (what the program's end means). What a file is called is a hint; its first bytes decide.
+inside), `recognises(head)` (by the first `HEAD` bytes), `opening(keys)` (the program that turns its standard input into
+its standard output; raises Refused when the inventory has no key for it), `doubt(head)` (a complaint when this cannot
+be how the inside begins: all that tells a wrong key where nothing else does) and `complaint(end)` (what the program's
+end means). What a file is called is a hint; its first bytes decide.
 Leaves to others: running the program, and where the secret comes from (transports).
 """
 
@@ -22,7 +22,7 @@ from remedy.core.values import Secret
 #: Stands in `Opening.argv` for the number of the descriptor from which the program reads the secret, one line.
 DESCRIPTOR: Final = "{descriptor}"
 #: Bytes of a head that are enough to recognise a seal, and what was inside.
-HEAD: Final = 16
+HEAD: Final = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ SUFFIXES: Final = (".enc", ".openssl")
 CHECKED: Final = False
 
 _BOM: Final = b"\xef\xbb\xbf"
-# As many bytes of text by chance: once in several thousand wrong passphrases.
-_TEXT: Final = 8
+_STREAM: Final = b"XBSTCK0"
+# Two bytes are too few where every wrong passphrase gives others: deflate is the only method there is (RFC 1952).
+_GZIP: Final = (b"\x1f\x8b", b"\x1f\x8b\x08")
+_LONGEST_CHARACTER: Final = 4
 
 
 def recognises(head: bytes) -> bool:
@@ -40,11 +42,22 @@ def opening(keys: Keys) -> Opening:
 
 
 def doubt(head: bytes) -> Complaint | None:
-    """Whether this is neither text nor a compression that is known here."""
-    text = head.removeprefix(_BOM)[:_TEXT]
-    if containers.recognise(head) or (text.isascii() and text.translate(None, b"\t\r\n").decode("ascii").isprintable()):
+    """Whether this is neither text nor a stream of mariadb-backup nor a compression that is known here."""
+    known = containers.recognise(head) and not (head.startswith(_GZIP[0]) and not head.startswith(_GZIP[1]))
+    if known or head.startswith(_STREAM) or _is_text(head.removeprefix(_BOM)):
         return None
     return Complaint("wrong-key", "what comes out is neither text nor a known compression: a wrong passphrase", _SEE)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether all of it is text, but for a last character that may be cut."""
+    for cut in range(_LONGEST_CHARACTER):
+        try:
+            text = head[: len(head) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return text.translate({9: None, 10: None, 13: None}).isprintable()
+    return False
 
 
 def complaint(end: End) -> Complaint | None:
@@ -55,9 +68,8 @@ def complaint(end: End) -> Complaint | None:
     if "wrong final block length" in said:
         return Complaint("truncated", "it is cut short")
     if "bad decrypt" in said:
-        return (
-            doubt(end.head) if end.got and doubt(end.head) else Complaint("truncated", "its end is missing or damaged")
-        )
+        wrong = doubt(end.head) if end.got else None
+        return wrong or Complaint("truncated", "its end is missing or damaged")
     if end.status == 0:
         return None
     return Complaint("", f"openssl failed: {said.splitlines()[0] if said else f'status {end.status}'}", _SEE)

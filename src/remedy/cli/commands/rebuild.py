@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,12 @@ from remedy.cli.act import Acting, screen_of
 from remedy.cli.commands.backup import complete
 from remedy.cli.options import acting, common
 from remedy.cli.world import world
+from remedy.core.errors import RemedyError
+
+if TYPE_CHECKING:
+    from remedy.backups.values import Database
+    from remedy.cli.screen import Screen
+    from remedy.cli.world import World
 
 
 @click.command(
@@ -29,7 +35,8 @@ def command(ctx: click.Context, /, database: str, server_unit: str, **given: Any
     """Give a database server that does not start any more an empty data directory.
 
     The damaged directory is renamed beside it, whole: it is the file-level copy of the data as it was. Nothing is
-    deleted. The server starts empty; `remedy restore` fills it again.
+    deleted. The server starts empty, with the accounts that the newest manifest of any copy knows (a manifest is
+    written by `remedy backup take` and by every restore); `remedy restore` then fills it again.
     """
     with world(common(ctx, given)) as around:
         from remedy.actions.rebuild import Rebuild  # noqa: PLC0415 -- lazily, with all below it
@@ -38,5 +45,23 @@ def command(ctx: click.Context, /, database: str, server_unit: str, **given: Any
 
         found = around.database(database)
         incident = around.incident(f"rebuild the server of {found.name}")
-        job = Job(Rebuild(found, server_unit), around.target(found.host), Site(), around.context(incident))
-        return Acting("rebuild", around, screen_of(around.options, around)).carry([job], incident)
+        screen = screen_of(around.options, around)
+        known, told = _accounts(around, screen, found)
+        action = Rebuild(found, server_unit, known, told)
+        job = Job(action, around.target(found.host), Site(), around.context(incident))
+        return Acting("rebuild", around, screen).carry([job], incident)
+
+
+def _accounts(around: World, screen: Screen, database: Database) -> tuple[tuple[str, ...], str]:
+    """The statements that make the accounts again, and where they are from; none when no manifest is to be had."""
+    from remedy.cli import choice, integrity  # noqa: PLC0415 -- lazily, with all below it
+    from remedy.engine import search  # noqa: PLC0415
+
+    screen.say(f"  … listing every copy of {database.name} for a manifest", "dim", talk=True)
+    try:
+        found = search.listing(database, around.copies.shelf, around.record)
+        manifest, copies = integrity.newest(around, screen, found)
+    except RemedyError as error:
+        screen.error("manifest", error)
+        return (), ""
+    return manifest.accounts, f"the manifest of {choice.stamp(manifest.time)}, the same in {', '.join(copies)}"

@@ -17,6 +17,7 @@ from remedy.core.errors import TargetUnfit, UsageError
 if TYPE_CHECKING:
     from remedy.backups.values import Judgement
     from remedy.cli.world import World
+    from remedy.engine.outcome import Outcome
     from remedy.engine.search import Choice, Judging
 
 #: After so many backups that could not be restored a person should look.
@@ -99,6 +100,7 @@ class _Restoring:
             self.acting.emits = attempt == _ATTEMPTS - 1
             code = self._attempt(judging, choice)
             if not self._rejected(judging, choice):
+                self._afterwards(choice)
                 break
         if not self.acting.emits:
             self.acting.emits = True
@@ -165,6 +167,40 @@ class _Restoring:
                 f"{backup.name} in {backup.copy} is not what it was when it was judged", hint="run the command again"
             )
         return replace(judgement, contents=again.contents)
+
+    def _afterwards(self, choice: Choice) -> None:
+        """What the fault analysis will need, into the record; and the two figures that everybody asks for."""
+        from remedy.cli.choice import ago  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.engine import aftermath  # noqa: PLC0415
+        from remedy.engine.outcome import Outcome  # noqa: PLC0415
+
+        last = self.acting.outcomes[-1] if self.acting.outcomes else None
+        if not isinstance(last, Outcome) or last.status not in {"verified", "unverified"}:
+            return
+        around = self.around
+        self._remember(choice, last)
+        body = aftermath.analysis(around.record, around.reader, self.database, choice, last)
+        around.record.append(aftermath.KIND, body, incident=self.incident, run=last.plan.run)
+        self.acting.extra["analysis"] = body
+        held, lost = body["held_ms"], body["lost_minutes"]
+        if isinstance(held, int) and held >= 0:
+            self.screen.say(f"  writes were held for {held} ms")
+        if isinstance(lost, int) and lost >= 0:
+            self.screen.say(
+                f"  what was written in the {ago(lost * 60)} since the backup is in {self.database.schema}__undo"
+            )
+
+    def _remember(self, choice: Choice, outcome: Outcome) -> None:
+        """The backup has restored, and new ones were taken and read back: that is known now."""
+        from remedy.engine import taken, verdicts  # noqa: PLC0415 -- lazily, with all below it
+
+        around, record = self.around, self.around.record
+        if choice.backup and choice.copy and choice.judgement and outcome.status == "verified":
+            proven = replace(choice.judgement, level="proven", at=int(time.time()))
+            verdicts.remember(
+                record, self.database, choice.copy, choice.backup, proven, proof=True, incident=self.incident
+            )
+        taken.remember(record, around.copies.shelf, self.database, outcome.plan)
 
     def _rejected(self, judging: Judging, choice: Choice) -> bool:
         """Whether the backup itself did not restore; then the record says so, and the next one is tried."""

@@ -75,7 +75,9 @@ class Carrier:
                 shelf = stores(spec.database, spec.copy)
                 load(spec, at, bulk=bulk, shelf=shelf, open_sealed=self._open_sealed, tell=tell, result=result)
             case Compare():
-                compare(spec, at, bulk=bulk, tell=tell, result=result)
+                place = stores(spec.database, spec.copy) if spec.copy else None
+                opened = self._open_sealed
+                compare(spec, at, bulk=bulk, tell=tell, result=result, shelf=place, open_sealed=opened)
             case Fetch():
                 shelf = stores(spec.database, spec.copy)
                 fetch(spec, at, bulk=bulk, shelf=shelf, open_sealed=self._open_sealed, tell=tell, result=result)

@@ -144,6 +144,12 @@ def dumper(login: Login, options: Sequence[str], schema: str, tables: Sequence[s
     return Command((*argv, *fixed, *options, "--", schema, *tables), seconds=LONG)
 
 
+def system_dumper(login: Login) -> Command:
+    """mariadb-dump of the server's accounts (MariaDB 10.2.37, 10.5.9 and later)."""
+    argv = ("sh", "-c", PROGRAM, "remedy", login.defaults_file, "mariadb-dump mysqldump", "--set-gtid-purged=OFF")
+    return Command((*argv, *_socket(login), "--system=users"), seconds=60)
+
+
 def _socket(login: Login) -> tuple[str, ...]:
     return ("--protocol=socket", f"--socket={login.socket}") if login.socket else ()
 

@@ -2,8 +2,9 @@
 
 Decides when a restore is proven. The digests of a table's definition and of all its rows in a new dump have to be those
 of the backup. Rows are text, and the same row has two texts (binary columns in hexadecimal or not): a small table shows
-which, and the other one is tried before a table is called different. A definition that a server of another version
-writes in another way is a note. CHECKSUM TABLE is not asked: it differs on untouched tables with generated columns.
+which, and the other one is tried before a table is called different. With the backup at hand a third look compares the
+rows themselves, in any order and form. A definition that a server of another version writes in another way is a note.
+CHECKSUM TABLE is not asked: it differs on untouched tables with generated columns.
 
 Several dumps run at once over tables of their own, the largest first, so that all end together. Leaves to others: what
 is done about a difference.
@@ -14,11 +15,12 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from remedy.backups.ports import Damaged
+from remedy.backups.formats import Piece
+from remedy.backups.ports import Damaged, Shelf
 from remedy.backups.transfers import Compare
 from remedy.backups.values import Contents, Object, Table
 from remedy.core.canon import Json
@@ -30,6 +32,8 @@ from remedy.transports.transfers import dumping
 from remedy.transports.transfers.clients import Bulk, Login, ask, dumper
 from remedy.transports.transfers.dumping import Leash
 from remedy.transports.transfers.flow import Progress, together
+from remedy.transports.transfers.pipeline import OpenSealed, read_backup
+from remedy.transports.transfers.row_sums import RowSums
 
 #: How the text of binary columns may have been written. The first is what `remedy backup take` does.
 _WRITTEN: Final = (("--hex-blob",), ())
@@ -51,12 +55,30 @@ _WITHOUT_ROWS: Final = frozenset(("no-data", "no-tables"))
 _NO_CHECK: Final = "support check"
 
 
-def compare(spec: Compare, at: str, *, bulk: Bulk, tell: Tell, result: dict[str, Json]) -> None:
+def compare(
+    spec: Compare,
+    at: str,
+    *,
+    bulk: Bulk,
+    tell: Tell,
+    result: dict[str, Json],
+    shelf: Shelf | None = None,
+    open_sealed: OpenSealed | None = None,
+) -> None:
     """Carry out `spec` on the server behind host `at`; `result` is filled in as far as it comes.
 
-    Raises ChangeFailed when anything differs that was not accepted, or a dump fails; Unreachable.
+    `shelf` is the copy of `spec.copy`. Raises ChangeFailed when anything differs that was not accepted, or a dump
+    fails; Unreachable.
     """
-    _Comparison(spec, Login(at, spec.login, spec.socket), Leash(bulk), Progress(tell)).run(result)
+    made = _Comparison(spec, Login(at, spec.login, spec.socket), Leash(bulk), Progress(tell))
+    if spec.backup is not None and shelf is not None and open_sealed is not None:
+        again, opened, place = spec.backup, open_sealed, shelf
+
+        def reread(on_piece: Callable[[Piece], None]) -> Contents:
+            return read_backup(lambda _: place, spec.database, again, opened, on_piece, made.progress).contents
+
+        made.reread = reread
+    made.run(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,9 @@ class _Comparison:
     login: Login
     leash: Leash
     progress: Progress
+    #: Reads the backup once more, for tables in `doubt`: then and now, and the server's version now.
+    reread: Callable[[Callable[[Piece], None]], Contents] | None = None
+    doubt: list[tuple[Table, Table, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     jobs: list[_Job] = field(default_factory=list)
     #: Which way of `_WRITTEN` is tried first: the one that was right last.
@@ -98,6 +123,8 @@ class _Comparison:
             self.progress("compare", 0, 0)
             self.jobs = _jobs(self._probe(both), self.spec.clients)
             together(self.spec.clients, self._dump_all, self._tell_dump, self.leash.kill)
+            if self.doubt and self.reread:
+                self._look_again(self.reread)
             if self.spec.objects:
                 self.progress("compare views, triggers and routines", 0, 0)
                 self._objects()
@@ -179,33 +206,69 @@ class _Comparison:
         if (now.rows or _EMPTY) != (table.rows or _EMPTY):
             if table.name in self.binary and len(job.tried) + 1 < len(_WRITTEN):
                 return False
-            counts = f": {now.count} instead of {table.count}" if -1 < table.count != now.count else ""
-            self._differs(table.name, f"rows differ{counts}")
+            if -1 < table.count != now.count > -1:
+                self._differs(table.name, f"rows differ: {now.count} instead of {table.count}")
+            elif self.reread is None:
+                self._differs(table.name, "rows differ")
+            else:
+                with self.lock:
+                    self.doubt.append((table, now, found.facts.server))
             return True
-        with self.lock:
-            if job.tried:
-                self.first = way
-            self.rows += max(0, now.count)
-        if now.create != table.create:
-            if _version(found.facts.server) == _version(self.spec.contents.facts.server):
-                self._differs(table.name, "definition differs")
-                return True
-            with self.lock:
-                what = f"definition differs, as server {_version(found.facts.server)} writes it; rows are the same"
-                self.notes.append((table.name, what))
-        with self.lock:
-            self.equal += 1
+        if job.tried:
+            self.first = way
+        self._settle(table, now, found.facts.server)
         return True
 
-    def _dumped(self, tables: tuple[str, ...], written: tuple[str, ...]) -> Contents:
-        options = (*dumping.SNAPSHOT, "--skip-triggers", *self._charset(), *written)
-        return self._dump(self.login, options, tables)
+    def _settle(self, table: Table, now: Table, server: str) -> None:
+        """The rows are the same: what of the definition?"""
+        with self.lock:
+            self.rows += max(0, now.count)
+        if now.create == table.create:
+            with self.lock:
+                self.equal += 1
+        elif _version(server) == _version(self.spec.contents.facts.server):
+            self._differs(table.name, "definition differs")
+        else:
+            with self.lock:
+                self.equal += 1
+                what = f"definition differs, as server {_version(server)} writes it; rows are the same"
+                self.notes.append((table.name, what))
 
-    def _dump(self, login: Login, options: tuple[str, ...], tables: tuple[str, ...]) -> Contents:
+    def _look_again(self, reread: Callable[[Callable[[Piece], None]], Contents]) -> None:
+        """Whether rows whose text differs are the same rows, in another order or written in another way."""
+        names = tuple(table.name for table, _, _ in self.doubt)
+        then, now = RowSums(names), RowSums(names)
+        contents = reread(then.take)
+        self.progress("compare rows one by one", 0, 0)
+
+        def dump() -> None:
+            for some in _jobs([table for table, _, _ in self.doubt], 1):
+                self._dumped(tuple(table.name for table in some.tables), _WRITTEN[0], now.take)
+
+        together(1, dump, self._tell_dump, self.leash.kill)
+        known = {table.name: table for table in contents.tables}
+        for table, found, server in self.doubt:
+            before = then.of(table.name)
+            if before is None or known.get(table.name) != table or before != now.of(table.name):
+                self._differs(table.name, "rows differ")
+                continue
+            self.notes.append((table.name, "the same rows, in another order or written in another way"))
+            self._settle(table, found, server)
+
+    def _dumped(
+        self, tables: tuple[str, ...], written: tuple[str, ...], on_piece: Callable[[Piece], None] = lambda _: None
+    ) -> Contents:
+        options = (*dumping.SNAPSHOT, "--skip-triggers", *self._charset(), *written)
+        return self._dump(self.login, options, tables, on_piece)
+
+    def _dump(
+        self, login: Login, options: tuple[str, ...], tables: tuple[str, ...], on_piece: Callable[[Piece], None]
+    ) -> Contents:
         with self.leash.start(dumper(login, options, self.spec.into, tables), at=login.at) as running:
             running.close_input()
             try:
-                contents = dumping.scanned(dumping.reading_of(self.spec.into), self._counted(running), "again.sql")
+                reading = dumping.reading_of(self.spec.into)
+                contents = dumping.scanned(reading, self._counted(running), "again.sql", on_piece)
             except Damaged as error:
                 raise ChangeFailed(f"comparing: the new dump cannot be read: {error}", where=login.at) from error
             dumping.ended_well(*running.finish(), where=login.at, doing="comparing")
@@ -227,7 +290,10 @@ class _Comparison:
         """Views, triggers, routines, events and sequences, by kind and name."""
         login = Login(self.login.at, self.spec.database.defaults_file, self.spec.socket)
         options = (*dumping.SNAPSHOT, "--no-data", "--routines", "--events", "--triggers", *self._charset())
-        wanted, now = _by_name(self.spec.contents.objects), _by_name(self._dump(login, options, ()).objects)
+        wanted, now = (
+            _by_name(self.spec.contents.objects),
+            _by_name(self._dump(login, options, (), lambda _: None).objects),
+        )
         for key in sorted(wanted.keys() | now.keys()):
             name = " ".join(key)
             if key not in now:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from remedy.backups import formats
-from remedy.backups.formats import Reading
+from remedy.backups.formats import Piece, Reading
 from remedy.backups.values import Contents
 from remedy.core.errors import ChangeFailed
 from remedy.core.text import printable
@@ -32,14 +32,16 @@ _VIEW: Final = re.compile(rb"View '([^']+)' references invalid|SHOW (?:FIELDS FR
 _DEFINER: Final = re.compile(rb"definer \('([^']*)'@'([^']*)'\) does not exist")
 
 
-def scanned(reading: Reading, chunks: Iterable[bytes], name: str) -> Contents:
-    """Read a whole dump, whose pieces nobody wants. Raises Damaged."""
+def scanned(
+    reading: Reading, chunks: Iterable[bytes], name: str, on_piece: Callable[[Piece], None] = lambda _: None
+) -> Contents:
+    """Read a whole dump; `on_piece` gets every piece in order. Raises Damaged."""
     reading.begin(name)
     for chunk in chunks:
-        for _ in reading.feed(chunk):
-            pass
-    for _ in reading.end():
-        pass
+        for piece in reading.feed(chunk):
+            on_piece(piece)
+    for piece in reading.end():
+        on_piece(piece)
     return reading.close()
 
 

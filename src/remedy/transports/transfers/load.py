@@ -112,17 +112,12 @@ class _Loading:
         with self._crew(self.login, number) as crew:
             dispatch = _Dispatch(crew)
             judged = self._read(dispatch)
-            self.result.update({"sha256": judged.sha256, "read": judged.read})
+            self.result.update({"sha256": judged.sha256, "read": judged.read, "tables": dispatch.tables})
+            _same(judged, spec)
             dispatch.rest()
             self.progress("finish loading", spec.backup.size, spec.backup.size)
             crew.finish()
-            counted: dict[str, Json] = {
-                "tables": dispatch.tables,
-                "statements": dispatch.statements,
-                "bytes": crew.sent,
-            }
-            self.result.update(counted)
-        _same(judged, spec)
+            self.result.update({"statements": dispatch.statements, "bytes": crew.sent})
         if dispatch.later:
             self._after(self.login, "build keys", (*dispatch.settings, *dispatch.later))
         if spec.objects:

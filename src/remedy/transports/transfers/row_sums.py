@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from remedy.backups.formats import Piece
 from remedy.backups.ports import Damaged
 
 _IDENT: Final = rb"`(?:[^`]|``)+`"
@@ -75,6 +77,26 @@ class RowSum:
             elif mark != b",":
                 break
         raise Damaged("rows", "a row is of a form that is not understood")
+
+
+class RowSums:
+    """The sums of some tables of one reading."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Of these tables."""
+        self._sums: dict[str, RowSum | None] = {name: RowSum() for name in names}
+
+    def take(self, piece: Piece) -> None:
+        """Take a piece of the reading."""
+        if piece.kind == "rows" and (found := self._sums.get(piece.name)) is not None:
+            try:
+                found.add(piece.sql)
+            except Damaged:
+                self._sums[piece.name] = None
+
+    def of(self, name: str) -> RowSum | None:
+        """The sum of a table; None when its rows are of a form that is not understood."""
+        return self._sums[name]
 
 
 def _value(token: re.Match[bytes]) -> bytes:

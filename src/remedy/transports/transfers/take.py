@@ -13,8 +13,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
+from remedy.backups import accounts
 from remedy.backups.manifest import Manifest
 from remedy.backups.ports import Damaged, Store
 from remedy.backups.transfers import Take
@@ -23,8 +25,9 @@ from remedy.core.canon import Json
 from remedy.core.errors import ChangeFailed
 from remedy.core.ports import Tell
 from remedy.core.text import printable
+from remedy.probes.integrity import rights_sql
 from remedy.transports.transfers import dumping
-from remedy.transports.transfers.clients import Bulk, Login, Running, ask, dumper
+from remedy.transports.transfers.clients import Bulk, Login, Running, ask, dumper, system_dumper
 from remedy.transports.transfers.copies import VERIFIED, Copies
 from remedy.transports.transfers.flow import Flow, Progress, Stopped, in_thread, wait
 
@@ -44,9 +47,7 @@ _LEVEL: Final = 3
 _RUN: Final = 128 << 10
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,199}")
 _ON: Final = "1"
-_TABLES: Final = frozenset({"BASE TABLE", "SYSTEM VERSIONED"})
-#: What is right to be missing in the dump of a schema without tables.
-_BARE: Final = frozenset({"no-tables", "header-only"})
+_MOST_ACCOUNTS: Final = 8 << 20
 
 
 def take(
@@ -81,7 +82,11 @@ def take(
             contents = dump.read(progress)
             dumping.ended_well(*running.finish(), where=at, doing="taking a backup")
         _whole(contents, there, where=at)
-        manifest = _manifest(spec, at, contents, dump, int(now()))
+        rows = ask(bulk, login, spec.database.schema, rights_sql(spec.database.schema))
+        rights = tuple(sorted({printable(row[0], 400, one_line=True) for row in rows}))
+        manifest = _manifest(spec, at, contents, dump, int(now()), rights)
+        manifest = replace(manifest, accounts=_accounts(bulk, login))
+        result["accounts"] = len(accounts.names(manifest.accounts))
         result.update(
             {
                 "sha256": manifest.sha256,
@@ -114,8 +119,7 @@ def _asked(bulk: Bulk, login: Login, schema: str) -> tuple[bool, dict[str, str]]
 
 def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
     """That nothing is missing. A dump by an account that may not see a table ends well without it."""
-    bare = not any(kind in _TABLES for kind in there.values())
-    if fatal := [finding for finding in contents.findings if finding.fatal and not (bare and finding.code in _BARE)]:
+    if fatal := [finding for finding in contents.findings if finding.fatal]:
         raise ChangeFailed(f"taking a backup: the dump is not whole: {fatal[0].text}", where=where)
     inside = {table.name for table in contents.tables} | {item.name for item in contents.objects}
     if missing := sorted(set(there) - inside):
@@ -127,7 +131,21 @@ def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
         )
 
 
-def _manifest(spec: Take, at: str, contents: Contents, dump: _Dump, time_: int) -> Manifest:
+def _accounts(bulk: Bulk, login: Login) -> tuple[str, ...]:
+    """The statements that make the server's accounts again; none from a dump program that cannot write them."""
+    with bulk.start(system_dumper(login), at=login.at) as running:
+        text = b""
+        for chunk in running:
+            text += chunk
+            if len(text) > _MOST_ACCOUNTS:
+                return ()
+        status, _ = running.finish()
+    return accounts.kept(text) if status == 0 else ()
+
+
+def _manifest(  # noqa: PLR0917 -- what a manifest says
+    spec: Take, at: str, contents: Contents, dump: _Dump, time_: int, rights: tuple[str, ...]
+) -> Manifest:
     return Manifest(
         database=spec.database.name,
         schema=spec.database.schema,
@@ -141,6 +159,7 @@ def _manifest(spec: Take, at: str, contents: Contents, dump: _Dump, time_: int) 
         label=spec.label,
         charset=contents.facts.charset,
         contents=contents,
+        rights=rights,
     )
 
 
