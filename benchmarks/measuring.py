@@ -34,7 +34,8 @@ class Run:
     """One run. Times in seconds since the process was started.
 
     `cpu` is user and system time of the process and of every descendant that was waited for; a daemon it leaves behind
-    is not in it. `marks` says, by mark and host, when a line of output told of it.
+    is not in it. `marks` says, by mark and host, when a line of output told of it. `peak` is the most memory that it, or
+    any of those descendants by itself, had at once, in bytes.
     """
 
     status: int
@@ -43,6 +44,7 @@ class Run:
     marks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     first_syn: float | None = None
     said: str = ""
+    peak: int = 0
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ def measure(
     if killed.is_set():
         raise TimeoutError(f"{argv[0]} ran longer than {seconds:g} s: {said[-500:]}")
     first = syn.at - begun if syn.at is not None else None
-    return Run(process.returncode, wall, usage.ru_utime + usage.ru_stime, seen, first, said)
+    return Run(process.returncode, wall, usage.ru_utime + usage.ru_stime, seen, first, said, usage.ru_maxrss * 1024)
 
 
 def load() -> float:

@@ -290,7 +290,6 @@ def test_interrupted_start_is_begun_anew(host: Host) -> None:
         (Programs(install="false"), LIVE, "its system tables cannot be made"),
         (Programs(account="no-such-account"), LIVE, "there is no account no-such-account"),
         (Programs(), {**LIVE, "collation_server": "no_such"}, "Unknown collation: 'no_such'"),
-        (Programs(), {**LIVE, "innodb_page_size": "4"}, "its system tables cannot be made"),
     ],
 )
 def test_start_that_fails(host: Host, programs: Programs, live: dict[str, str], said: str) -> None:

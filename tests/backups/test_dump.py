@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from remedy.backups.formats import Piece
 from remedy.backups.formats.dump import Dump
 from remedy.backups.ports import Damaged
 from remedy.backups.values import Contents, File
+from remedy.core.text import printable
 
 WEB: Final = r"""
 CREATE DATABASE web CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
@@ -374,7 +376,7 @@ def test_hostile_text_is_survived(drawn: int | bytes) -> None:
         return
     for finding in contents.findings:
         assert finding.code in findings.CODES
-        assert finding.text.isprintable()
+        assert printable(finding.text, one_line=True) == finding.text
     begins = rb"SET |CREATE (TABLE|SEQUENCE) IF NOT EXISTS |DO SETVAL|INSERT |REPLACE |ALTER TABLE |CREATE \w* ?INDEX"
     for piece in pieces:
         if piece.kind in ("setup", "structure", "rows"):
@@ -718,3 +720,64 @@ def test_memory_does_not_grow_with_the_dump(size: str) -> None:
     found, read_bytes, kilobytes = map(int, done.stdout.split())
     assert (found, read_bytes > 60_000_000) == (0, True)
     assert kilobytes < 150_000
+
+
+@pytest.mark.parametrize("before", [b"", b"/*!50003 "])
+def test_no_text_takes_more_than_its_time(before: bytes) -> None:
+    """Long runs of what patterns look for, wherever a statement may have them, are passed over in linear time."""
+    starts = (
+        *(
+            b"CREATE",
+            b"CREATE DEFINER",
+            b"CREATE DEFINER=`a`@`b`",
+            b"CREATE TABLE",
+            b"CREATE TABLE `t` (\n `a` int\n) ENGINE",
+        ),
+        *(
+            b"CREATE SEQUENCE `s`",
+            b"CREATE OR REPLACE ALGORITHM=MERGE VIEW `v` AS SELECT",
+            b"CREATE UNIQUE INDEX `i` ON",
+        ),
+        *(
+            b"CREATE DATABASE",
+            b"DROP TABLE",
+            b"DROP DATABASE IF",
+            b"ALTER TABLE `t`",
+            b"LOCK TABLES",
+            b"USE",
+            b"SET",
+            b"SET NAMES",
+        ),
+        *(
+            b"SET @a =",
+            b"SET @@GLOBAL.GTID_PURGED=",
+            b"DO SETVAL(`s`",
+            b"SELECT INTO",
+            b"INSERT INTO `t`",
+            b"INSERT",
+            b"GRANT",
+        ),
+        *(b"-- Host: ", b"-- Dump completed", b"DELIMITER", b"/*M!999999\\-", b"mysqldump:"),
+    )
+    begun = time.process_time()
+    for start in starts:
+        for run in (b" ", b"\n", b"*/ ", b"/*!50001 ", b"a", b"`", b"''", b"(", b",", b"a.", b") ENGINE=\n"):
+            try:
+                read(before + start + b" " + run * (200_000 // len(run)) + b"x */;\n", [65536] * 4)
+            except Damaged:
+                continue
+    assert time.process_time() - begun < 60, "a quadratic way takes hours"
+
+
+def test_more_than_any_database_has_is_refused() -> None:
+    """Text without end that nobody understands, or that defines without end, is given up."""
+    with pytest.raises(Damaged, match="statements that no dumper writes"):
+        read(b"".join(b"x%d;\n" % number for number in range(11_000)))
+    with pytest.raises(Damaged, match="statements that no dumper writes"):
+        read(b";" * 11_000)
+    with pytest.raises(Damaged, match="more than 64 MiB of views"):
+        read(b"".join(b"CREATE VIEW `v%d` AS SELECT '%s';\n" % (number, b"x" * (1 << 20)) for number in range(65)))
+    _, contents = read(b"".join(b"USE `x%d`;\nSET @v%d = 1;\n" % (number, number) for number in range(30_000)))
+    assert codes(contents) == {"several-databases", "wrong-database", "no-end"}
+    _, contents = read(b"-- MySQL dump 10.13  Distrib 8.0.36\n-- WHERE:  id > 7\n" + MYSQL)
+    assert "rows-left-out" in codes(contents)

@@ -113,7 +113,9 @@ def test_list_then_check_then_list(shop: Console) -> None:
     assert "whole, just now" in shown.out
     assert f"{night(0):%Y-%m-%d %H:%M:%S}" in shown.out
     assert "MariaDB dump 10.19 of 10.11.19-MariaDB " in shown.out
-    assert shop("incident", "verify").code == 0
+    verified = shop("incident", "verify", "--json").document
+    assert verified["ok"]
+    assert verified["signed"] >= _verdicts(shop) == 3
 
 
 def test_claims_of_the_unread(shop: Console) -> None:

@@ -181,10 +181,14 @@ def test_an_unreachable_copy_stops_nothing(world: World) -> None:
 def test_a_way_that_breaks_in_the_middle(world: World) -> None:
     """A copy whose bytes stop coming is passed over without a verdict on them, and left alone when it goes on."""
     world.shelves["local"].broken = {name(day) for day in (17, 18, 19)}
-    world.put(19, packed(text(19))[:2000], copies=("annex", "far"))
+    for day in (18, 19):
+        world.put(day, packed(text(day))[:2000], copies=("annex", "far"))
     choice = world.choice()
-    assert taken(choice) == ("annex", "site-2026-11-18.sql")
-    assert world.read.count("local/site-2026-11-17.sql") == 0
+    assert taken(choice) == ("annex", "site-2026-11-17.sql")
+    assert [one for one in world.read if one.startswith("local")] == [
+        "local/site-2026-11-19.sql",
+        "local/site-2026-11-18.sql",
+    ]
     kinds = {(one.copy, one.kind) for one in choice.rejections}
     assert ("local", "unreachable") in kinds
     known = verdicts.known(world.journal, SITE)
@@ -262,6 +266,11 @@ def test_unverifiable_alone_and_vouched_for() -> None:
     assert taken(twice.choice()) == ("local", "site-2026-11-19.sql")
     assert len(twice.read) == 2
 
+    same_place = World()
+    for again in ("", "again-"):
+        same_place.shelves["local"].put(f"{again}{name(19, '')}", text(19), at(19, 3))
+    assert taken(same_place.choice()) == ("", "")
+
     different = World()
     different.shelves["local"].put(
         name(19, ""), text(19).replace(b"notice \xe7\x8e\x8b 7'", b"notice \xe7\x8e\x8b 8'"), at(19, 3)
@@ -337,7 +346,7 @@ def proving(ends: dict[str, str], calls: list[str]) -> Prove:
         calls.append(f"{copy.name}/{backup.name}")
         if ends.get(backup.name):
             return replace(judgement, findings=(*judgement.findings, Finding("proof", ends[backup.name])))
-        return replace(judgement, level="proven")
+        return replace(judgement, level="proven", findings=())
 
     return prove
 
@@ -357,6 +366,22 @@ def test_proven(world: World) -> None:
     assert taken(world.choice("proven")) == ("local", "site-2026-11-18.sql")
     assert len(calls) == again
     assert taken(world.choice("whole")) == ("local", "site-2026-11-18.sql")
+
+
+def test_a_failed_proof_is_tried_again_when_asked(world: World) -> None:
+    """Who asks for a proof gets one, also of what did not restore before; a search does not ask twice."""
+    calls: list[str] = []
+    world.prove = proving({"site-2026-11-19.sql": "table notice differs"}, calls)
+    judging = world.judging()
+    newest = search.newest_of_copy(judging, "local")
+    assert newest
+    judging.judge(newest, "proven")
+    world.prove = proving({}, calls)
+    again = world.judging()
+    assert again.known[newest].findings
+    found = again.judge(newest, "proven")
+    assert found
+    assert (found.level, found.findings, len(calls)) == ("proven", (), 2)
 
 
 def test_proven_where_nobody_can(world: World) -> None:

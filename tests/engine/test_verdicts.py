@@ -49,6 +49,7 @@ def test_a_verdict_comes_back() -> None:
         replace(BACKUP, checksum=None),
         replace(BACKUP, checksum=File("cms-20261119.sql.gz.sha256", 90, 2)),
         replace(BACKUP, manifest=File("cms-20261119.manifest.json", 90, 2)),
+        replace(BACKUP, beside=(File("cms-20261119.sql.gz.asc", 90, 2),)),
         replace(BACKUP, format="mydumper"),
     ],
 )

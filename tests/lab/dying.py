@@ -4,6 +4,8 @@ Usage: dying.py ENTRY before|after SIGNAL WORDS... The ENTRY-th append of the pr
 one of that "kind step") sends SIGNAL to the process itself, before or after the entry is on disk; everything else is
 the real command line.
 Or: dying.py 0 list FILE WORDS... Nothing is sent; FILE receives one line per append: its kind and its step.
+ENTRY may also name a moment inside a stream: "put 20" is before the twentieth piece of text for a client that loads,
+"dump 3" before the third program that dumps what was loaded.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ from pathlib import Path
 
 from remedy.cli.main import run
 from remedy.core.canon import Json
-from remedy.core.values import Entry
+from remedy.core.values import Command, Entry
 from remedy.record.journal import Record
+from remedy.transports.transfers.clients import Running
+from remedy.transports.transfers.crew import Crew, Session
+from remedy.transports.transfers.dumping import Leash
 
 _REAL = Record.append
 
@@ -45,7 +50,29 @@ def main() -> None:
         return made
 
     Record.append = append  # type: ignore[method-assign]
+    _inside_streams(number, name)
     run(words)
+
+
+def _inside_streams(moment: str, name: str) -> None:
+    """Send the signal at "put N" or "dump N"."""
+    put, start, seen = Crew.put, Leash.start, dict.fromkeys(("put", "dump"), 0)
+
+    def passed(what: str) -> None:
+        seen[what] += 1
+        if moment == f"{what} {seen[what]}":
+            os.kill(os.getpid(), signal.Signals[name])
+
+    def putting(self: Crew, session: Session, sql: bytes, table: str = "") -> None:
+        passed("put")
+        put(self, session, sql, table)
+
+    def starting(self: Leash, command: Command, *, at: str, short: bool = False) -> Running:
+        passed("dump")
+        return start(self, command, at=at, short=short)
+
+    Crew.put = putting  # type: ignore[method-assign]
+    Leash.start = starting  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

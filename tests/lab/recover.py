@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,16 @@ class Site:
         self.lab.writers_stop()
         self.lab.clear()
         self.lab.reset_database()
+
+
+def put_back(lab: Lab, *, store: bool = False) -> Iterator[Lab]:
+    """Yield the lab, with `store` once the one off site answers; then put it back."""
+    if store:
+        assert eventually(lambda: lab.status()["hosts"]["offsite"]["services"]["s3"], 60)
+    yield lab
+    lab.writers_stop()
+    lab.clear()
+    lab.reset_database()
 
 
 def database_inventory(lab: Lab, folder: Path, copies: Sequence[str] = ("local", "building-b"), **more: Any) -> Path:  # noqa: ANN401 -- any key

@@ -1,22 +1,40 @@
-"""Every parser, with literal samples of what targets say, and with what an intruder's target may say instead."""
+"""Every parser, with literal samples of what targets say, and with what an intruder's target may say instead.
+
+The probes of containment are here; each other subject has its samples in a module of its name below `samples`:
+`PROBES` (one of every constructor), `GOOD` and `BAD` answers, and what it makes of a failed question (`FAILED`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
+import json
+import pkgutil
 import time
 from collections.abc import Iterator
 from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.probes import samples
 
 from remedy import probes
 from remedy.core.canon import Json, canonical
 from remedy.core.errors import AnswerUnusable, PlanFileError
 from remedy.core.values import Probe, Reply
-from remedy.probes import deadman, files, host, iptables, nft, parse, reach, sockets
+from remedy.probes import database, deadman, files, host, iptables, nft, parse, reach, sockets
+
+SAMPLES: list[ModuleType] = [
+    import_module(f"tests.probes.samples.{found.name}") for found in pkgutil.iter_modules(samples.__path__)
+]
+
+
+def sampled(name: str) -> list[Any]:
+    """What the samples have under a name, put together."""
+    return [item for module in SAMPLES for item in getattr(module, name, ())]
 
 
 def parsers() -> list[str]:
@@ -31,11 +49,12 @@ def constructed() -> Iterator[Probe]:
     yield from (iptables.chains(), iptables.rehearse(("", ""), ("", "")))
     yield from (nft.tables("inet x"), nft.rehearse("", "", "inet x"), nft.ruleset())
     yield from (reach.reach([("tcp", "198.18.1.11", 22)]), sockets.tcp(), sockets.foreign(("198.18.3.1",), 22))
+    yield from sampled("PROBES")
 
 
 def test_every_parser_is_named_by_a_probe() -> None:
     """No parser lies about unused, and no probe names one that is not there."""
-    assert {probe.parser for probe in constructed()} == set(parsers())
+    assert {probe.parser for probe in [*constructed(), *sampled("ELSEWHERE")]} == set(parsers())
 
 
 def test_every_constructor_is_tested() -> None:
@@ -54,6 +73,24 @@ def test_probes_are_vectors_that_do_not_mix_data_and_script() -> None:
     for probe in (deadman.state(evil), files.state(evil), files.content(evil), nft.tables(evil)):
         assert evil in probe.command.argv
         assert all(evil not in word for word in probe.command.argv[:3])
+
+
+def test_names_of_schemas_are_never_sql() -> None:
+    """A schema's name goes to the server in hexadecimal or in doubled backticks, whatever it is, and into no script."""
+    evil = "si`te'\"\\; DROP DATABASE x; -- 数据\n"
+    asked = (database.schemas("", evil), database.names("", evil), database.views("", evil))
+    for probe in (*asked, database.number("", evil, "SELECT 1", 1), database.structure("", evil)):
+        assert evil not in probe.command.stdin.replace(database.named(evil), "")
+        assert all(evil not in word for word in probe.command.argv[:3])
+        hexadecimal, quoted = evil.encode().hex() in probe.command.stdin, database.named(evil) in probe.command.stdin
+        assert hexadecimal or quoted or evil in probe.command.argv
+
+
+def test_definitions_are_read_in_spite_of_one_that_cannot_be() -> None:
+    """The dump program ends with status 2 when a view cannot be shown: that is an answer, other failures are none."""
+    assert parse("database.text", Reply(2, b"-- all but one", b"mariadb-dump: Couldn't execute")) == "-- all but one"
+    with pytest.raises(AnswerUnusable, match="status 3"):
+        parse("database.text", Reply(3, b"-- half"))
 
 
 @pytest.mark.parametrize(
@@ -94,9 +131,17 @@ def test_no_other_name_is_a_parser(name: str) -> None:
         parse(name, Reply(0))
 
 
+KEYS = st.one_of(
+    st.sampled_from(["is", "schema", "table", "name", "type", "engine", "rows", "bytes", "comment", "trigger", "view"]),
+    st.sampled_from(["step", "run", "in", "undo", "mark", "account", "read_only", "on", "tables", "login", "routine"]),
+    st.sampled_from(["named", "kind", "session", "user", "host", "transaction", "seconds", "powerful", "inbound"]),
+)
+#: Also what JSON can spell and no text or number can be: halves of characters, infinities.
+VALUES = st.one_of(KEYS, st.text(max_size=5), st.integers(), st.floats(), st.booleans(), st.none(), st.just([]))
 HOSTILE = st.one_of(
     st.binary(max_size=400),
     st.text(alphabet="0123456789abcdef:. \n\t=-[]{}\"',/\\*AREMDYINj", max_size=400).map(str.encode),
+    st.lists(st.dictionaries(KEYS, VALUES, max_size=7).map(json.dumps), max_size=4).map("\n".join).map(str.encode),
     st.lists(
         st.sampled_from([b"uid=0\n", b"sha256:", b"allowed 22\n", b'["open"]', b"0: 0B0112C6:0016 ", b"-A INPUT -j "])
     ).map(b"".join),
@@ -123,7 +168,11 @@ def test_cut_off_answers_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", parsers())
 def test_failed_questions_are_refused(name: str) -> None:
-    """A command that failed without a word it should have said gives no answer."""
+    """A command that failed without a word it should have said gives no answer, or the one that means just that."""
+    means = {key: value for module in SAMPLES for key, value in getattr(module, "FAILED", {}).items()}
+    if name in means:
+        assert parse(name, Reply(1, b"armed\n", b"")) == means[name]
+        return
     with pytest.raises(AnswerUnusable):
         parse(name, Reply(1, b"armed\n", b""))
 
@@ -188,7 +237,7 @@ GOOD: list[tuple[str, bytes, Json]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "out", "value"), GOOD)
+@pytest.mark.parametrize(("name", "out", "value"), [*GOOD, *sampled("GOOD")])
 def test_literal_samples(name: str, out: bytes, value: Json) -> None:
     """What a healthy target says is read as it is meant."""
     assert parse(name, Reply(0, out)) == value
@@ -217,7 +266,7 @@ BAD: list[tuple[str, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "out"), BAD)
+@pytest.mark.parametrize(("name", "out"), [*BAD, *sampled("BAD")])
 def test_nonsense_is_refused(name: str, out: bytes) -> None:
     """What does not make sense is never guessed at."""
     with pytest.raises(AnswerUnusable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import random
 import resource
@@ -34,7 +35,7 @@ from remedy.core.values import Command, Target
 from remedy.transports.bulk import Bulk
 from remedy.transports.limits import Limits
 from remedy.transports.openssh import FOLDER
-from remedy.transports.running import TAIL, Running
+from remedy.transports.running import TAIL, Errors, Running
 
 from . import test_sudo
 from .conftest import LIMITS, Server, Sshd, reveal, sh
@@ -193,6 +194,24 @@ def test_marks_cannot_be_forged(bulk: Bulk) -> None:
     with bulk.start(sh(f"printf '{fake}' >&2; printf '{fake}'; exit 9"), at="web01") as run:
         assert run.read(100) == fake.replace("\\n", "\n").encode()
         assert run.finish() == (9, fake.replace("\\n", "\n").encode())
+
+
+@given(
+    said=st.binary(max_size=200),
+    after=st.binary(max_size=50),
+    cuts=st.lists(st.integers(0, 400), max_size=8),
+    status=st.integers(0, 255),
+)
+def test_marks_are_found_however_they_arrive(said: bytes, after: bytes, cuts: list[int], status: int) -> None:
+    """The status and the program's words are the same wherever the stream is cut into pieces."""
+    nonce = "0123456789abcdef" * 2
+    stream = f"greeting{nonce} s 0 0\n".encode() + said + f"{nonce} e 0 {status}\n".encode() + after
+    errors = Errors(nonce)
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    for start, end in itertools.pairwise(edges):
+        errors.feed(stream[start:end])
+    errors.end()
+    assert (errors.status, bytes(errors.said)) == (status, said)
 
 
 def test_much_on_standard_error_is_drained(bulk: Bulk) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -50,8 +50,11 @@ class Toy:
     clock: Clock = field(default_factory=Clock)
     places: dict[str, str] = field(default_factory=lambda: {"rules": "", "boot": "", "flows": "live"})
     sent: list[tuple[str, ...]] = field(default_factory=list)
+    #: Streams that were begun, by their place.
+    carried: list[str] = field(default_factory=list)
     armed_at: float | None = None
-    #: For the next sends, in order: an error raised "before" or "after" the effect, or a refusal ("refuse").
+    #: For the next sends and streams, in order: an error raised "before" or "after" the effect, or after "half" of it;
+    #: a refusal ("refuse"), which may have left half of the effect ("spoil").
     fates: deque[str] = field(default_factory=deque)
     #: No login succeeds until the clock has passed this many seconds.
     away_until: float = 0.0
@@ -101,10 +104,15 @@ class Toy:
         """As the port."""
         self._reach()
         self.sent.append(command.argv)
+        return self._fated(lambda: self._do(command.argv), command.argv[1] if len(command.argv) > 1 else "", at)
+
+    def _fated(self, effect: Callable[[], Reply], place: str, at: str) -> Reply:
         fate = self.fates.popleft() if self.fates else ""
-        if fate == "before":
+        if fate in {"half", "spoil"}:
+            self.places[place] = "half"
+        if fate in {"before", "half"}:
             raise ConnectionLost("the session broke", where=at)
-        reply = Reply(1, err=b"no \x1b[2J way") if fate == "refuse" else self._do(command.argv)
+        reply = Reply(1, err=b"no \x1b[2J way") if fate in {"refuse", "spoil"} else effect()
         if fate == "after":
             raise ConnectionLost("the session broke", where=at)
         return reply
@@ -124,11 +132,18 @@ class Toy:
         return Reply(0)
 
     def carry(self, transfer: Transfer, *, at: str, tell: Tell) -> Reply:
-        """As the port: the spec names a place and what the stream puts there; bytes are told half way."""
+        """As the port: the spec names a place and what the stream puts there; told half way and at the end."""
+        self._reach()
         place, content = json.loads(transfer.spec)
-        tell(f"carrying to {place} on {at}", 1, 2)
-        self.places[place] = content
-        return Reply(0, canonical({"sha256": content}))
+        self.carried.append(place)
+        for done in (1, 2):
+            tell(f"carrying to {place} on {at}", done, 2)
+
+        def arrived() -> Reply:
+            self.places[place] = content
+            return Reply(0, canonical({"sha256": content}))
+
+        return self._fated(arrived, place, at)
 
     def renew(self, at: str) -> None:
         """As the port."""

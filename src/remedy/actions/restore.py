@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
 
 from remedy.actions import params
-from remedy.actions.recovery import definitions, preflight, staging, statements, swap
+from remedy.actions.recovery import definitions, instance, preflight, staging, statements, swap
 from remedy.backups import transfers
 from remedy.backups.formats import dump
+from remedy.backups.transfers import Staged
 from remedy.backups.values import Backup, Contents, Copy, Database, Object, Unit
 from remedy.core.canon import Json
 from remedy.core.errors import Refused, UsageError
@@ -34,15 +35,18 @@ _SHOWN = 20
 class Restore:
     """Restore `database` from `backup`, whose stored bytes have the hash `sha256` and hold `contents`.
 
-    `room` is what loading it takes on disk, in bytes. `chosen` says in words why it was chosen and what was rejected.
-    `hold_writes` stops the database's units for the time. `clients` load at the same time. `safety` names the copy that
-    takes the present data first ("" the nearest); `without_safety` is the reason to go without it. `after` names the
-    copies of the backup taken afterwards, () for all. `accept` are findings that the operator accepts.
+    `source` is where its files are, None for the copy of that name. `room` is what loading it takes on disk, in bytes.
+    `chosen` says in words why it was chosen and what was rejected. `hold_writes` stops the database's units for the
+    time. `clients` load at once. `safety` names the copy that takes the present data first ("" the nearest);
+    `without_safety` is the reason to go without it. `after` names the copies of the backup taken afterwards, () for
+    all. `accept` are findings that the operator accepts. `staged` is the isolated server of run `instance` that the
+    rows come from instead (a physical backup, or one that binary logs were applied to); it is removed at the end.
     """
 
     name: ClassVar[str] = "restore"
     database: Database = _NO_DATABASE
     backup: Backup = _NO_BACKUP
+    source: Copy | None = None
     sha256: str = ""
     contents: Contents = field(default_factory=Contents)
     room: int = 0
@@ -53,6 +57,8 @@ class Restore:
     without_safety: str = ""
     after: tuple[str, ...] = ()
     accept: tuple[str, ...] = ()
+    staged: Staged | None = None
+    instance: str = ""
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Ask the server, and say exactly what would be done. Raises Refused, TargetUnfit, Unreachable."""
@@ -97,7 +103,12 @@ class Restore:
             anchor=context.anchor,
             params=params(self),
             changes=tuple(changes),
-            keep=(staging.remove_account(database, run), *self._units("start", units), *self._backup_after(run)),
+            keep=(
+                staging.remove_account(database, run),
+                *self._units("start", units),
+                *self._backup_after(run),
+                *self._instance_gone(),
+            ),
             expects=tuple(self._expects(names, over, facts, run)),
             on_failure="undo",
             impact=(*self._impact(server), *server.said),
@@ -112,6 +123,12 @@ class Restore:
                 }
             ),
         )
+
+    def _instance_gone(self) -> list[Change]:
+        """The isolated server that the rows came from is not needed any more."""
+        if self.staged is None:
+            return []
+        return [instance.remove(instance.Instance(self.staged.at, self.instance))]
 
     def _copy(self, name: str) -> Copy:
         found = [copy for copy in self.database.copies if copy.name == name]
@@ -128,7 +145,8 @@ class Restore:
             return []  # definitions alone are kept by the cut-over itself
         copy = self._copy(self.safety) if self.safety else self.database.copies[0]
         name = f"{self.database.schema}-before-{run}"
-        take = transfers.Take(self.database, (copy,), name, label=f"before restore {run}", without=server.broken)
+        label = f"before restore {run}"
+        take = transfers.Take(self.database, (copy,), name, label, without=server.broken, numbered=True)
         return [
             Change(
                 why=f"back up the data as it is now to {copy.name}, and read that back",
@@ -143,16 +161,20 @@ class Restore:
         incoming, _ = staging.schemas(self.database.schema)
         load = transfers.Load(
             self.database,
-            self._copy(self.backup.copy),
+            self.source or self._copy(self.backup.copy),
             self.backup,
             self.sha256,
             bare,
             incoming,
             staging.login(run),
             clients=self.clients,
+            staged=self.staged,
         )
+        come = f"{self.backup.name} from {self.backup.copy}"
+        if self.staged:
+            come = f"what the isolated server on {self.staged.at} holds"
         return Change(
-            why=f"load {self.backup.name} from {self.backup.copy} into {incoming}, hashing what is read",
+            why=f"load {come} into {incoming}, hashing what is read",
             at=self.database.host,
             do=_typed(f"mariadb --defaults-extra-file={staging.login(run)} --sandbox --binary-mode {incoming}"),
             seen=staging.step(self.database, run, "prove"),
@@ -243,9 +265,8 @@ class Restore:
     def _backup_after(self, run: str) -> list[Change]:
         """A new backup of the restored data into every copy (plan rule BZ-DATA-3)."""
         copies = tuple(copy for copy in self.database.copies if not self.after or copy.name in self.after)
-        take = transfers.Take(
-            self.database, copies, f"{self.database.schema}-after-{run}", label=f"after restore {run}"
-        )
+        name, label = f"{self.database.schema}-after-{run}", f"after restore {run}"
+        take = transfers.Take(self.database, copies, name, label, numbered=True)
         return [
             Change(
                 why=f"back up the restored data to {', '.join(copy.name for copy in copies)}, and read that back",

@@ -16,7 +16,7 @@ from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
 
 #: The actions whose runs can be taken back; a way back is not (it would cut off without a timer).
-UNDOABLE: Final = frozenset({"isolate", "restore", "rebuild"})
+UNDOABLE: Final = frozenset({"isolate", "restore", "rebuild", "prove"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from typing import Final
 
 from remedy.backups.names import ACCOUNT, IDENT, QUALIFIED, unquoted
 
-_VERSION: Final = rb"(?:/\*M?!\d{5,6}\s*)?"
-_BETWEEN: Final = rb"\s*(?:\*/)?\s*" + _VERSION
+# Possessive wherever one run of spaces may follow another: hostile text has long ones.
+_VERSION: Final = rb"(?:/\*M?!\d{5,6}\s*+)?+"
+_BETWEEN: Final = rb"\s*+(?:\*/)?+\s*+" + _VERSION
 
 TABLE: Final = re.compile(
     rb"CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(" + QUALIFIED + rb")(?=\s*\()", re.IGNORECASE
@@ -69,10 +70,11 @@ OBJECT: Final = re.compile(
 _USER: Final = re.compile(IDENT + rb"|'(?:[^']|'')*+'")
 _LIBRARY: Final = re.compile(rb"\s*RETURNS\s+\w+\s+SONAME\b", re.IGNORECASE)
 _WRAPPING: Final = re.compile(rb"/\*M?!\d{5,6}\s*|\*/")
-_CHECK_OPTION: Final = re.compile(rb"\s*\*/\s*/\*!\d+\s+(WITH\s+(?:LOCAL|CASCADED)\s+CHECK\s+OPTION)\s*\*/\s*\Z")
+_CHECK_OPTION: Final = re.compile(rb"\*/\s*/\*!\d+\s+(WITH\s+(?:LOCAL|CASCADED)\s+CHECK\s+OPTION)\s*\*/\s*\Z")
+_OPTION_LENGTH: Final = 200
 
 _STRING: Final = re.compile(rb"'(?:[^'\\]++|\\.|'')*+'", re.DOTALL)
-_LINE_END: Final = re.compile(rb"[ \t\r]+(?=\n|\Z)")
+_LINE_END: Final = re.compile(rb"(?<![ \t\r])[ \t\r]++(?=\n|\Z)")
 _COUNTER: Final = re.compile(rb"(\n\)[^\n'\"]*?) AUTO_INCREMENT=\d+")
 _ENGINE: Final = re.compile(rb"\n\)[^\n']*?\bENGINE\s*=\s*(\w+)", re.IGNORECASE)
 _CHARSET: Final = re.compile(rb"(?:CHARSET\s*=\s*|CHARACTER SET\s*=?\s*)(\w+)", re.IGNORECASE)
@@ -161,8 +163,8 @@ def described(text: bytes) -> ObjectText | None:
     first, rest = text[: head.end()], text[head.end() :]
     wrapped = first.count(b"/*!") + first.count(b"/*M!") > first.count(b"*/")
     if wrapped:
-        rest, option = _CHECK_OPTION.subn(rb" \1", rest)
-        rest = rest if option else rest.rstrip().removesuffix(b"*/")
+        option = _CHECK_OPTION.search(rest, max(0, len(rest) - _OPTION_LENGTH))
+        rest = rest[: option.start()].rstrip() + b" " + option[1] if option else rest.rstrip().removesuffix(b"*/")
     normal = b" ".join(_WRAPPING.sub(b" ", first).split()) + rest.rstrip()
     return ObjectText(kind, head[3], _account(head[1] or b""), normal)
 

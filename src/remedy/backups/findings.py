@@ -91,10 +91,12 @@ class Findings:
         """Begin with none."""
         self._found: dict[str, list[str]] = {}
         self._more: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     def add(self, code: str, detail: bytes | str = "") -> None:
         """Note one. `detail` may be hostile: what is kept is safe to show."""
         kept = self._found.setdefault(code, [])
+        self._seen[code] = self._seen.get(code, 0) + 1
         text = printable(detail, _LENGTH, one_line=True)
         if text in kept:
             return
@@ -104,8 +106,8 @@ class Findings:
             self._more[code] = self._more.get(code, 0) + 1
 
     def count(self, code: str) -> int:
-        """How many of a code there are."""
-        return len(self._found.get(code, ())) + self._more.get(code, 0)
+        """How often a code was noted."""
+        return self._seen.get(code, 0)
 
     def __contains__(self, code: str) -> bool:
         """Whether there is any of that code."""

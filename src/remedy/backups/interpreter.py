@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from remedy.backups import charsets, definitions, session, statements
@@ -19,23 +18,16 @@ from remedy.backups.formats import Piece
 from remedy.backups.names import decoded, parts, unquoted
 from remedy.backups.objects import Objects, Sequence
 from remedy.backups.ports import Damaged
-from remedy.backups.rows import RowDigest
 from remedy.backups.schemas import Schemas
 from remedy.backups.sql import Rows
 from remedy.backups.statements import Said
-from remedy.backups.values import Contents, Facts, Table
+from remedy.backups.tables import Tables
+from remedy.backups.values import Contents, Facts
 
-#: More than any database has; their names are kept in memory until the end.
-_TABLES: Final = 200_000
+#: More tables, views and sequences than any database has; they are kept in memory until the end.
+_MOST: Final = 200_000
 #: A text with so many statements that nobody understands is no dump.
 _UNKNOWN: Final = 10_000
-
-
-@dataclass(slots=True)
-class _Table:
-    text: definitions.TableText
-    rows: RowDigest = field(default_factory=RowDigest)
-    section: bool = False
 
 
 class Interpreter:
@@ -46,13 +38,13 @@ class Interpreter:
         self.findings = Findings()
         self.session = session.Session()
         self.schemas = Schemas(schema, self.findings)
+        self.tables = Tables(self.findings)
         self.objects = Objects()
         #: What is said of the server's GTID position.
         self.gtid = ""
         self._defaults = defaults
         self._setup: dict[str, bytes] | None = None
         self._setup_sent = False
-        self._tables: dict[str, _Table] = {}
         self._sequences: dict[str, Sequence] = {}
         self._views: set[str] = set()
         self._open: bytes | None = None
@@ -74,37 +66,30 @@ class Interpreter:
         self._freeze()
         schema, ident = parts(rows.table)
         name = self._name(ident)
-        table = self._tables.get(name)
         piece = Piece("left", "", rows.text)
         if schema:
             self.findings.add("other-schema", rows.text[: rows.head])
         elif not self.schemas.mine:
             pass
-        elif table is None:
+        elif name not in self.tables:
             self.findings.add("no-structure", rows.text[: rows.head])
-        elif table.text.sequence:
+        elif self.tables[name].sequence:
             piece = self._sequence_row(name, rows) or piece
-        elif not table.rows.add(rows, one_line=one_line, double_quotes=double_quotes):
+        elif not self.tables.rows(name, rows, one_line=one_line, double_quotes=double_quotes):
             self._unknown(rows.text)
         else:
-            table.section = True
-            piece = Piece("rows", name, self._with_settings(rows.text), table.text.keyed)
+            piece = Piece("rows", name, self._with_settings(rows.text), self.tables[name].keyed)
         yield from self._sent(piece)
 
     def section(self, ident: bytes) -> None:
         """The backup says that the rows of a table follow, if it has any."""
-        table = self._tables.get(self._name(unquoted(ident))) if self.schemas.mine else None
-        if table is not None:
-            table.section = True
-
-    def tables(self) -> dict[str, tuple[bool, int]]:
-        """The tables so far: whether their rows are with them, and how many (-1: not known)."""
-        return {name: (t.section, t.rows.count) for name, t in self._tables.items() if not t.text.sequence}
+        if self.schemas.mine:
+            self.tables.section(self._name(unquoted(ident)))
 
     @property
     def made(self) -> int:
         """How many definitions there were so far."""
-        return len(self._tables) + len(self._sequences) + len(self._views) + len(self.objects)
+        return len(self.tables) + len(self._sequences) + len(self._views) + len(self.objects)
 
     @property
     def charset(self) -> str:
@@ -114,16 +99,8 @@ class Interpreter:
     def view(self, ident: bytes) -> None:
         """The backup announces a view that is to be defined later."""
         if self.schemas.mine:
+            self._check_number()
             self._views.add(self._name(unquoted(ident)))
-
-    def assume_sections(self) -> None:
-        """The backup has no way to say that a table is empty: take those without rows for empty."""
-        for table in self._tables.values():
-            table.section |= not table.text.rowless
-
-    def rowless(self) -> set[str]:
-        """Tables whose rows a dumper leaves out on purpose."""
-        return {name for name, table in self._tables.items() if table.text.rowless}
 
     def contents(self, facts: Facts, longest: int) -> Contents:
         """What there was, once the backup has ended."""
@@ -133,16 +110,16 @@ class Interpreter:
             self.findings.add("view-unfinished", view)
         if self.objects.binary:
             self.findings.add("binary-text")
-        self._check_charset()
-        own = {name: table for name, table in self._tables.items() if not table.text.sequence}
-        collations = {one for table in own.values() for one in table.text.collations} | self.objects.collations()
+        if self.charset in charsets.WIDE:
+            self.findings.add("wide-charset", self.charset)
+        self.tables.check_charset(self.charset)
         return Contents(
             facts,
-            tuple(_described(name, table) for name, table in own.items()),
+            self.tables.described(),
             self.objects.ordered(self._sequences),
             longest,
             self.findings.found(),
-            tuple(sorted(collations)),
+            tuple(sorted(self.tables.collations() | self.objects.collations())),
         )
 
     # What is sent.
@@ -221,18 +198,10 @@ class Interpreter:
             return None
         self._close_table()
         made = definitions.table(text, head)
-        if name in self._tables or name in self._sequences:
+        if name in self.tables or name in self._sequences:
             self.findings.add("duplicate-table", name)
             return None
-        if len(self._tables) >= _TABLES:
-            raise Damaged("too-big", f"more than {_TABLES} tables")
-        if not made.engine:
-            self.findings.add("table-options", name)
-        if made.outside:
-            self.findings.add("reaches-outside", name)
-        if made.elsewhere:
-            self.findings.add("foreign-key-elsewhere", name)
-        self._tables[name] = _Table(made)
+        self.tables.add(name, made)
         return None if made.sequence else self._structure(name, made.sql + b";\n")
 
     def _structure(self, name: str, sql: bytes) -> Piece:
@@ -246,7 +215,7 @@ class Interpreter:
         name = self._owned(table, text)
         if name is None:
             return None
-        if name not in self._tables:
+        if name not in self.tables:
             self.findings.add("no-structure", text)
             return None
         return self._structure(name, text + b";\n")
@@ -273,7 +242,7 @@ class Interpreter:
         return self._structure(name, b"DO SETVAL(" + made.ident + b", " + head[2] + b", 0);\n")
 
     def _sequence_row(self, name: str, rows: Rows) -> Piece | None:
-        found = definitions.sequence(rows.text[rows.head :], self._tables[name].text.engine)
+        found = definitions.sequence(rows.text[rows.head :], self.tables[name].engine)
         if found is None:
             self._unknown(rows.text)
             return None
@@ -332,7 +301,7 @@ class Interpreter:
         key = statements.word(said.plain)
         if statements.REPLICATION.match(said.plain):
             self.findings.add("replication", said.plain)
-        elif said.plain and key not in statements.HARMLESS:
+        elif key not in statements.HARMLESS:
             self._doubtful(said.plain, key in statements.PRIVILEGES or statements.SERVER.match(said.plain))
 
     _HANDLERS: Final[dict[bytes, Callable[[Interpreter, Said], Piece | None]]] = {
@@ -353,6 +322,7 @@ class Interpreter:
         """The name of something to be made in the wanted schema, None when it belongs elsewhere."""
         schema, ident = parts(qualified)
         self.schemas.content()
+        self._check_number()
         if schema:
             self.findings.add("other-schema", text)
         return self._name(ident) if self.schemas.mine and not schema else None
@@ -364,6 +334,10 @@ class Interpreter:
         if not known and self.schemas.mine:
             self.findings.add("names", ident)
         return name
+
+    def _check_number(self) -> None:
+        if self.made > _MOST:
+            raise Damaged("too-big", f"more than {_MOST} tables and other objects")
 
     def _doubtful(self, text: bytes, privileged: object) -> None:
         if privileged:
@@ -381,18 +355,3 @@ class Interpreter:
         if self._open is not None:
             self.findings.add("table-open", self._open)
             self._open = None
-
-    def _check_charset(self) -> None:
-        """Whether the client could write all that the tables can hold."""
-        if self.charset in charsets.WIDE:
-            self.findings.add("wide-charset", self.charset)
-        for name, table in self._tables.items():
-            if not charsets.writes(self.charset, table.text.charsets):
-                self.findings.add("charset", f"{self.charset}, {name}")
-
-
-def _described(name: str, table: _Table) -> Table:
-    rows, text = table.rows, table.text
-    if not table.section:
-        return Table(name, text.digest, keyed=text.keyed)
-    return Table(name, text.digest, rows.hexdigest(), rows.count, rows.bytes, text.keyed)

@@ -13,7 +13,7 @@ from typing import Final
 
 from remedy.backups import session
 from remedy.backups.definitions import ObjectText
-from remedy.backups.names import parts, unquoted
+from remedy.backups.names import unquoted
 from remedy.backups.ports import Damaged
 from remedy.backups.session import Session
 from remedy.backups.sql import Splitter, Statement
@@ -24,6 +24,7 @@ _LIMIT: Final = 64 << 20
 #: Order in which definitions can be made: what others are made of comes first.
 _ORDER: Final = ("sequence", "function", "procedure", "package", "package body", "view", "trigger", "event")
 _QUOTED: Final = re.compile(rb"`((?:[^`]|``)++)`")
+_COLLATION: Final = re.compile(r"collation_connection=(\w+)")
 _DELIMITERS: Final = (b";;", b"//", b"$$", b"%%", b"@@@", b"^^^")
 
 _CHARSETS: Final = ("character_set_client", "collation_connection")
@@ -52,7 +53,8 @@ class Objects:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._texts: list[tuple[ObjectText, Object]] = []
+        self._made: list[Object] = []
+        self._views: dict[str, tuple[str, ...]] = {}
         self._bytes = 0
         #: Whether some definition is no UTF-8; its `sql` then has surrogate escapes (PEP 383) for those bytes.
         self.binary = False
@@ -66,7 +68,7 @@ class Objects:
         """
         if delimiter == b";" and made.kind != "view":  # mydumper writes no DELIMITER lines
             delimiter = next((one for one in _DELIMITERS if one not in text), b"$remedy$")
-            if not _is_one(text, delimiter):
+            if not _is_one(text, delimiter, b"NO_BACKSLASH_ESCAPES" not in (settings.get("sql_mode") or b"")):
                 return None
         kept = settings.settings(_KEPT.get(made.kind, _KEPT_ELSE))
         around = settings.settings(session.DEFINING if made.kind == "event" else session.DEFINING[:-1])
@@ -77,67 +79,58 @@ class Objects:
         self.binary |= not _is_text(script)
         self.without_mode |= made.kind != "view" and "sql_mode" not in kept
         key = (made.kind.encode(), made.normal, *(one.encode() + b"=" + kept[one] for one in sorted(kept)))
-        found = Object(
-            made.kind,
-            name,
-            hashlib.sha256(b"\0".join(key)).hexdigest(),
-            made.definer,
-            script.decode("utf-8", "surrogateescape"),
-        )
-        self._texts.append((made, found))
+        digest = hashlib.sha256(b"\0".join(key)).hexdigest()
+        self._made.append(Object(made.kind, name, digest, made.definer, script.decode("utf-8", "surrogateescape")))
+        if made.kind == "view":
+            mentioned = set(_QUOTED.findall(made.normal))
+            self._views[name] = tuple(unquoted(b"`" + one + b"`").decode("utf-8", "replace") for one in mentioned)
         return script
 
     def names(self, kind: str) -> set[str]:
         """Names of the definitions of one kind."""
-        return {found.name for _, found in self._texts if found.kind == kind}
+        return {found.name for found in self._made if found.kind == kind}
 
     def collations(self) -> set[str]:
         """Collations that scripts set."""
-        return {found for _, made in self._texts for found in re.findall(r"collation_connection=(\w+)", made.sql)}
+        return {name for found in self._made for name in _COLLATION.findall(found.sql)}
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._texts)
+        return len(self._made)
 
     def ordered(self, sequences: dict[str, Sequence]) -> tuple[Object, ...]:
         """All of them, in an order in which they can be made; views after the views that they read."""
         made = [_sequence(name, sequence) for name, sequence in sequences.items()]
         for kind in _ORDER:
-            of_kind = [(text, found) for text, found in self._texts if text.kind == kind]
-            made.extend(_views(of_kind) if kind == "view" else (found for _, found in of_kind))
+            of_kind = [found for found in self._made if found.kind == kind]
+            made.extend(self._in_order(of_kind) if kind == "view" else of_kind)
         return tuple(made)
+
+    def _in_order(self, views: list[Object]) -> list[Object]:
+        """Views, each after those whose names it mentions. Without recursion: a chain of views may be long."""
+        by_name = {view.name: view for view in views}
+        ordered: list[Object] = []
+        begun: set[str] = set()
+        for first in by_name:
+            stack = [] if first in begun else [(first, iter(self._views[first]))]
+            begun.add(first)
+            while stack:
+                name, others = stack[-1]
+                other = next((one for one in others if one in by_name and one not in begun), None)
+                if other is None:
+                    ordered.append(by_name[name])
+                    stack.pop()
+                else:
+                    begun.add(other)
+                    stack.append((other, iter(self._views[other])))
+        return ordered
 
 
 def _sequence(name: str, sequence: Sequence) -> Object:
-    key = b"\0".join(
-        (b"sequence", name.encode("utf-8", "replace"), b" ".join(sequence.options.split()), sequence.value)
-    )
+    options = b" ".join(sequence.options.split())
+    key = b"\0".join((b"sequence", name.encode("utf-8", "replace"), options, sequence.value))
     sql = sequence.sql.decode("utf-8", "surrogateescape")
     return Object("sequence", name, hashlib.sha256(key).hexdigest(), sql=sql)
-
-
-def _views(texts: list[tuple[ObjectText, Object]]) -> list[Object]:
-    """Views, each after those whose names it mentions. Without recursion: a chain of views may be long."""
-    by_name = {parts(text.name)[1]: (text, found) for text, found in texts}
-    needs = {
-        name: [unquoted(b"`" + other + b"`") for other in set(_QUOTED.findall(text.normal))]
-        for name, (text, _) in by_name.items()
-    }
-    ordered: list[Object] = []
-    begun: set[bytes] = set()
-    for first in by_name:
-        stack = [] if first in begun else [(first, iter(needs[first]))]
-        begun.add(first)
-        while stack:
-            name, others = stack[-1]
-            other = next((one for one in others if one in by_name and one not in begun), None)
-            if other is None:
-                ordered.append(by_name[name][1])
-                stack.pop()
-            else:
-                begun.add(other)
-                stack.append((other, iter(needs[other])))
-    return ordered
 
 
 def _script(kind: str, text: bytes, delimiter: bytes) -> bytes:
@@ -146,8 +139,9 @@ def _script(kind: str, text: bytes, delimiter: bytes) -> bytes:
     return b"DELIMITER " + delimiter + b"\n" + text + b"\n" + delimiter + b"\nDELIMITER ;\n"
 
 
-def _is_one(text: bytes, delimiter: bytes) -> bool:
+def _is_one(text: bytes, delimiter: bytes, escapes: bool) -> bool:  # noqa: FBT001 -- an attribute of the splitter
     splitter = Splitter()
+    splitter.escapes = escapes
     splitter.delimiter = delimiter
     tokens = [*splitter.feed(text + b"\n" + delimiter + b"\n"), *splitter.end()]
     return len(tokens) == 1 and isinstance(tokens[0], Statement)

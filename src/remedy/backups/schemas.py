@@ -26,6 +26,8 @@ _DATABASE: Final = re.compile(
     + rb")(?=[\s;/]|\Z)",
     re.IGNORECASE,
 )
+#: More schemas than these are not kept apart.
+_MOST: Final = 10_000
 
 
 class Schemas:
@@ -36,10 +38,9 @@ class Schemas:
         self.wanted = wanted.encode()
         #: The schema that the header names: b"" for several, None when it names none.
         self.header: bytes | None = None
-        #: The schemas that comments have announced.
-        self.announced: set[bytes] = set()
-        #: The schemas that were gone into.
-        self.seen: list[bytes] = []
+        #: The schemas that were gone into, in order.
+        self.seen: dict[bytes, None] = {}
+        self._announced: set[bytes] = set()
         self._findings = findings
         self._current: bytes | None = None
         self._content = False
@@ -74,7 +75,12 @@ class Schemas:
         """The one schema that the dump is of, b"" for several or when it is not said."""
         if self.header or not self.seen:
             return self.header or b""
-        return self.seen[0] if len(self.seen) == 1 else b""
+        return next(iter(self.seen)) if len(self.seen) == 1 else b""
+
+    def announce(self, name: bytes) -> None:
+        """A comment says that the statements of a schema follow."""
+        if len(self._announced) < _MOST:
+            self._announced.add(name)
 
     def begin(self, header: bytes) -> None:
         """A header names the schema (b"" for several). Counts before anything is made: later it is no header."""
@@ -92,13 +98,13 @@ class Schemas:
             return False
         name = unquoted(match[1])
         one = self._current is None and self._content
-        silent = self.header is not None and name not in self.announced
+        silent = self.header is not None and name not in self._announced
         if name != self.wanted and (one or silent):
             self._findings.add("other-schema", text)
         if not one or name != self.wanted or not self.mine:
             self._current = name
-        if name not in self.seen:
-            self.seen.append(name)
+        if len(self.seen) < _MOST:
+            self.seen[name] = None
         return True
 
     def database(self, text: bytes) -> bool:

@@ -57,6 +57,8 @@ HARMLESS: Final = frozenset(
         "timestamp",
     )
 )
+#: Dumpers save a dozen variables; more than these are not kept.
+_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,11 @@ class Session:
         for one in made:
             value = self._value(one.value)
             if one.scope == "user":
-                self._saved[one.name] = value
+                if len(self._saved) < _MOST:
+                    self._saved[one.name] = value
             elif value is None or value.upper() == b"DEFAULT":
                 self._variables.pop(one.name, None)
-            else:
+            elif one.name in HARMLESS:
                 self._variables[one.name] = value
 
     def _value(self, value: bytes) -> bytes | None:

@@ -99,7 +99,7 @@ class Splitter:
         #: Whether characters may end in a byte that looks like a backslash or a backquote (`names.WIDE`).
         self.wide = False
         self.delimiter = b";"
-        #: The longest statement so far, in bytes.
+        #: No statement so far was longer, in bytes. Of short ones taken together it is the sum.
         self.longest = 0
         self._state = _START
         self._carry = b""

@@ -22,8 +22,9 @@ class Take:
 
     Writes `<name>.sql.zst`, `<name>.sql.zst.sha256` (as sha256sum writes it) and `<name>.manifest.json`, the data last
     under its final name. Then reads it back from each copy and compares. `label` says why (for the manifest).
-    `without` names views that cannot be opened, because what they read is gone: they are left out.
-    Result: {"sha256", "size", "read", "tables", "rows", "copies": {name: "verified" | "failed: why"}, "time"}.
+    `without` names views that cannot be opened, because what they read is gone: they are left out. With `numbered` a
+    name under which a copy has something already gets a number: an attempt that was cut short may have left it there.
+    Result: {"name", "sha256", "size", "read", "tables", "rows", "copies": {name: "verified" | "failed: why"}, "time"}.
     """
 
     database: Database
@@ -31,6 +32,7 @@ class Take:
     name: str
     label: str = ""
     without: tuple[str, ...] = ()
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

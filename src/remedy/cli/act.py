@@ -113,7 +113,7 @@ class Acting:
         changing = [plan for _, plan in ready if not plan.is_noop]
         if changing:
             try:
-                self._approve(changing)
+                self.confirm(changing)
             except RemedyError as error:
                 failed += [(job, error) for job, _ in ready]
                 for job, _ in ready:
@@ -166,7 +166,8 @@ class Acting:
             self._afterwards(self.world.record.checkpoint)
         return self.end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
 
-    def _approve(self, plans: Sequence[Plan]) -> None:
+    def confirm(self, plans: Sequence[Plan]) -> None:
+        """Ask for a yes, unless it was given with --yes. Raises ApprovalNeeded."""
         if self.options.yes:
             return
         names = ", ".join(plan.target for plan in plans)

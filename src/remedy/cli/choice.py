@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from remedy.backups.fallback import Rejection
+from remedy.backups.findings import NOTES
+from remedy.backups.plausible import Live
+from remedy.backups.values import reaches
 from remedy.cli.progress import size
 from remedy.cli.screen import Screen
 from remedy.core.canon import Json
-from remedy.engine.search import Choice
+from remedy.engine.doubts import Doubts
+from remedy.engine.search import Choice, Judging
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -45,7 +50,9 @@ def lines(choice: Choice, now: float) -> list[str]:
 
 def _rejected(one: Rejection, choice: Choice) -> str:
     cost = one.costs(choice.chosen)
-    lost = f" ({ago(cost * 60)} of data more are lost)" if cost > 0 else ""
+    # What cannot be read does not tell its time: it counts as new as its bytes can be.
+    least = "" if reaches(one.level, "whole") else "up to "
+    lost = f" ({least}{ago(cost * 60)} of data more are lost)" if cost > 0 else ""
     name = f"{one.backup} in {one.copy}" if one.backup else f"copy {one.copy}"
     return f"{name}: {one.kind}, {one.reason}{lost}"
 
@@ -54,6 +61,18 @@ def show(screen: Screen, choice: Choice, now: float) -> None:
     """Print it: what was passed over in yellow, what is chosen plainly."""
     for line in lines(choice, now):
         screen.say(f"  {line}", "yellow" if line.startswith(("passed", "times")) else "")
+
+
+def acceptable(judging: Judging, live: Live | None, accepted: Iterable[str]) -> tuple[str, ...]:
+    """Codes that stand between a whole backup and its restore and that a person may accept; sorted."""
+    passed = frozenset(accepted) | NOTES
+    codes = set()
+    doubts = Doubts(judging.found.database.schema, judging.found.record, live)
+    for judgement in doubts.added(judging.known).values():
+        objections = judgement.objections(passed)
+        if reaches(judgement.level, "whole") and not any(finding.fatal for finding in objections):
+            codes |= {finding.code for finding in objections}
+    return tuple(sorted(codes))
 
 
 def document(choice: Choice) -> dict[str, Json]:

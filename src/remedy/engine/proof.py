@@ -25,7 +25,7 @@ FAILED: Final = "proof"
 #: How the script of `recovery.instance` is called that clears up: that it fails says nothing of the backup.
 _REMOVE: Final = "remedy-remove"
 #: Said by a server or a way to it that gave out, whatever it was given: disk full, killed, gone, out of memory.
-_OF_THE_HOST: Final = re.compile(
+OF_THE_HOST: Final = re.compile(
     r"no space left|disk (?:is )?full|errcode: 28\b|errno: 28\b|error 28\b|ERROR 1021\b|ERROR 1114\b|table '.*' is full"
     r"|gone away|lost connection|can't connect|cannot connect|killed|out of memory"
     r"|ERROR (?:1037|1038|1041|2002|2006|2013)\b"
@@ -74,7 +74,7 @@ def _is_of_the_backup(step: Step, outcome: Outcome) -> bool:
     if not step.name.isdecimal():
         return False
     first = next((n for n, change in enumerate(changes, 1) if change.transfer is not None), len(changes) + 1)
-    return int(step.name) >= first and not step.late and not _OF_THE_HOST.search(step.said)
+    return int(step.name) >= first and not step.late and not OF_THE_HOST.search(step.said)
 
 
 def _is(step: Step, outcome: Outcome, word: str) -> bool:

@@ -57,7 +57,7 @@ def _taken(journal: Journal, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]
             continue
         spec = of(change.transfer)
         if isinstance(spec, Take):
-            yield spec.name, body["result"]
+            yield str(body["result"].get("name", spec.name)), body["result"]
 
 
 def _manifest(shelf: Shelf, file: File) -> Manifest | None:

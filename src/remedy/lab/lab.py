@@ -251,7 +251,8 @@ class Lab:
     def reset_database(self) -> None:
         """Put back db01's database and all copies of its backups as they were when the lab came up, in a second.
 
-        db01 is switched off and on for it. One that answers is refilled at once, else it follows in the background: see `status`.
+        db01 is switched off and on for it. A store off site that answers is refilled at once; else it follows in the
+        background: see `status`.
         """
         protocol.ask({"op": "reset-database"})
 

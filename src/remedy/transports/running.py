@@ -48,7 +48,7 @@ class NeverRan(Exception):
         self.seen = seen
 
 
-class _Errors:
+class Errors:
     """Standard error of a run, fed in pieces: the marks taken out, the last bytes of the program kept."""
 
     def __init__(self, nonce: str) -> None:
@@ -126,7 +126,7 @@ class Running:
         self._close = close
         self._in, self._out, self._err = process.stdin, process.stdout, process.stderr
         self._ahead = b""
-        self._errors = _Errors(nonce)
+        self._errors = Errors(nonce)
         self._over = threading.Event()
         self._done: tuple[int, bytes] | None = None
         for pipe in (self._in, self._out):

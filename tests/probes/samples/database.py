@@ -8,8 +8,6 @@ from remedy.core.canon import Json
 from remedy.core.values import Probe
 from remedy.probes import database
 
-EVIL: Final = "si`te'\"\\; DROP DATABASE x; -- 数据"
-
 PROBES: Final[tuple[Probe, ...]] = (
     database.asking("", "SELECT 1;", "database.line"),
     database.variables("/root/x.cnf"),
@@ -71,7 +69,7 @@ GOOD: Final[list[tuple[str, bytes, Json]]] = [
             "inbound": [{"schema": "other", "name": "child", "to": "notice"}],
         },
     ),
-    ("database.schemas", b"", dict.fromkeys(("schema", "table", "trigger", "routine", "event", "inbound"), [])),
+    ("database.schemas", b"", {key: [] for key in ("schema", "table", "trigger", "routine", "event", "inbound")}),
     (
         "database.names",
         b'{"is": "named", "kind": "view", "name": "latest"}\n{"is": "named", "kind": "table", "name": "a\\ntable b"}\n',
@@ -81,7 +79,7 @@ GOOD: Final[list[tuple[str, bytes, Json]]] = [
     (
         "database.views",
         b'{"is": "view", "name": "v", "definer": "a@b", "security": "DEFINER", "check": "NONE", "definition": "x"}\n',
-        [{"name": "v", "definer": "a@b", "security": "DEFINER", "check": "NONE", "definition": "x"}],
+        [{"is": "view", "name": "v", "definer": "a@b", "security": "DEFINER", "check": "NONE", "definition": "x"}],
     ),
     ("database.line", b"13:482919\n", "13:482919"),
     ("database.line", b"", ""),
@@ -90,8 +88,7 @@ GOOD: Final[list[tuple[str, bytes, Json]]] = [
     ("database.word", b"ERROR 1146 (42S02): \x1b[2JTable", "ERROR 1146 (42S02): \\x1b[2JTable"),
     (
         "database.space",
-        b"Filesystem     1024-blocks     Used Available Capacity Mounted on\n"
-        b"/dev/vda1         51475068 12345678  36489390      26% /\n",
+        b"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1   51475068 12345678  36489390  26% /\n",
         {"free": 36489390 * 1024, "size": 51475068 * 1024},
     ),
     (

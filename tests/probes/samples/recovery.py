@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from remedy.actions.recovery import staging
+from remedy.backups.values import Database
 from remedy.core.canon import Json
 from remedy.core.values import Probe
 
-from remedy.actions.recovery import staging
-from remedy.backups.values import Database
-
 _DATABASE: Final = Database("site", "site", "db01")
-PROBES: Final[tuple[Probe, ...]] = (staging.step(_DATABASE, "R1f", "swap", "/etc/my.cnf.d/zz.cnf"),)
+#: The question is made by the action that knows what its steps leave behind.
+ELSEWHERE: Final[tuple[Probe, ...]] = (staging.step(_DATABASE, "R1f", "swap", "/etc/my.cnf.d/zz.cnf"),)
 
 _ASKED: Final = '{"is": "step", "name": "%s", "run": "R1f", "in": "site__in", "undo": "site__undo"}\n'
 _ACCOUNT: Final = '{"is": "account", "name": "remedy_R1f"}\n'

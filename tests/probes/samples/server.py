@@ -10,11 +10,15 @@ from remedy.probes import server
 
 PROBES: Final[tuple[Probe, ...]] = (server.around(""), server.replica("/root/x.cnf"), server.option_folder())
 
+_ROWS: Final = b"""\
+{"is": "session", "user": "site", "host": "198.18.1.11", "db": "", "command": "Sleep", "seconds": 3}
+{"is": "transaction", "seconds": 61, "rows": 0}
+{"is": "powerful", "account": "'root'@'localhost'"}
+"""
 GOOD: Final[list[tuple[str, bytes, Json]]] = [
     (
         "server.rows",
-        b'{"is": "session", "user": "site", "host": "198.18.1.11", "db": "", "command": "Sleep", "seconds": 3}\n'
-        b'{"is": "transaction", "seconds": 61, "rows": 0}\n{"is": "powerful", "account": "\'root\'@\'localhost\'"}\n',
+        _ROWS,
         [
             {"is": "session", "user": "site", "host": "198.18.1.11", "db": "", "command": "Sleep", "seconds": 3},
             {"is": "transaction", "seconds": 61, "rows": 0},

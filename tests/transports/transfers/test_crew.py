@@ -69,6 +69,8 @@ def test_a_refusal_is_one_line_of_the_server_with_what_to_do(bulk: Bulk, server:
     schema = server.schema()
     with pytest.raises(ServerRefused, match=r"ERROR 1044.*privileges"):
         ask(bulk, Login(CONTROLLER, server.login(schema)), "mysql", "SELECT 1")
+    with pytest.raises(ServerRefused, match=r"Could not open required defaults file: /nowhere\.cnf"):
+        ask(bulk, Login(CONTROLLER, "/nowhere.cnf"), "mysql", "SELECT 1")
     with pytest.raises(ServerRefused, match=r"ERROR 2002.*running"):
         ask(bulk, Login(CONTROLLER, socket="/nowhere/s"), "mysql", "SELECT 1")
 

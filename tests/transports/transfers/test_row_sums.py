@@ -14,9 +14,9 @@ from remedy.transports.transfers.row_sums import RowSum
 HEAD = b"INSERT INTO `t` VALUES\n"
 
 
-def summed(*statements: bytes) -> RowSum:
-    """The sum of all of them."""
-    made = RowSum()
+def summed(*statements: bytes, columns: str = "abcd", stored: str = "") -> RowSum:
+    """The sum of all of them; a letter for each column."""
+    made = RowSum(tuple(columns), frozenset(stored or columns))
     for statement in statements:
         made.add(statement)
     return made
@@ -27,7 +27,7 @@ def summed(*statements: bytes) -> RowSum:
     [
         b"INSERT INTO `t` VALUES (1,'it''s',NULL,0x00ff),(-2.5e+3,'a,b);(','',0x41);\n",
         b"INSERT INTO `t` VALUES\n(-2.5e+3,'a,b);(','','A'),\n(1,'it\\'s',NULL,'\\0\xff');\n",
-        b'INSERT INTO `t` (`a`, `b (x`) VALUES\n(1,"it\'s",NULL,_binary \'\\0\xff\')\n,(-2.5e+3,"a,b);(","",0x41);',
+        b'INSERT INTO `t` (`a`,`b`,`c`,`d`) VALUES\n(1,"it\'s",NULL,_binary \'\\0\xff\')\n,(-2.5e+3,"a,b);(","",0x41);',
         b"INSERT INTO `t` VALUES (1,'it\\'s',NULL,0x00FF);\n%s(-2.5e+3,'a,b);(','',_binary 'A');\n" % HEAD,
         b"SET insert_history=1;\nREPLACE INTO `t` VALUES (-2.5e+3,'a,b);(','',0x41),(1,'it''s',NULL,0x00ff);",
     ],
@@ -55,14 +55,25 @@ def test_the_same_rows_have_the_same_sum(text: bytes) -> None:
 )
 def test_other_rows_have_another_sum(one: bytes, other: bytes) -> None:
     """One value, one row, one NULL apart."""
-    assert summed(HEAD + one + b";\n") != summed(HEAD + other + b";\n")
+    columns = "ab" if b"," in one.replace(b"),(", b"") else "a"
+    width = "ab" if b"," in other.replace(b"),(", b"") else "a"
+    assert summed(HEAD + one + b";\n", columns=columns).sum != summed(HEAD + other + b";\n", columns=width).sum
 
 
-@pytest.mark.parametrize("text", [b"(1", b"(1)", b"('a);", b"((1));", b"(1));", b";;"])
+def test_generated_columns_do_not_count() -> None:
+    """With their values or without, and whatever the order of the columns is."""
+    one = summed(b"INSERT INTO `t` VALUES (1,2,'x``y'),(3,6,'');\n", columns="abc", stored="ac")
+    assert one == summed(b"INSERT INTO `t` (`c`,`a`) VALUES ('',3),('x``y',1);\n", columns="abc", stored="ac")
+    assert one != summed(b"INSERT INTO `t` (`c`,`a`) VALUES ('',3),('x``y',2);\n", columns="abc", stored="ac")
+    with pytest.raises(Damaged, match="without the column a"):
+        summed(b"INSERT INTO `t` (`c`) VALUES ('');\n", columns="abc", stored="ac")
+
+
+@pytest.mark.parametrize("text", [b"(1", b"(1)", b"('a);", b"((1));", b"(1));", b"(1,2);", b"();"])
 def test_what_is_no_row_is_refused(text: bytes) -> None:
     """Nothing is added up that is not understood."""
     with pytest.raises(Damaged):
-        summed(HEAD + text)
+        summed(HEAD + text, columns="a")
     with pytest.raises(Damaged):
         summed(b"DELETE FROM `t`;\n")
 
@@ -73,7 +84,9 @@ def test_any_bytes_in_any_order(rows: list[tuple[int, bytes]], chance: random.Ra
     written = [b"(%d,'%s')" % (number, escaped(value)) for number, value in rows]
     other = [b"(%d,0x%s)" % (number, value.hex().encode()) for number, value in rows]
     chance.shuffle(other)
-    assert summed(HEAD + b",\n".join(written) + b";\n") == summed(*(HEAD + row + b";\n" for row in other))
+    assert summed(HEAD + b",\n".join(written) + b";\n", columns="ab") == summed(
+        *(HEAD + row + b";\n" for row in other), columns="ab"
+    )
 
 
 def escaped(value: bytes) -> bytes:

@@ -208,6 +208,23 @@ def test_ctrl_c_leaves_no_file_and_no_client(bulk: Bulk, server: Server, shelf: 
     wait_for(lambda: threading.active_count() <= before)
 
 
+def test_a_dump_that_does_not_begin_is_said(bulk: Bulk, server: Server, shelf: FolderShelf) -> None:
+    """mariadb-dump's own words when it cannot even start, though its status alone would tell."""
+    schema = server.schema(SITE)
+
+    class Mistaken:
+        """Starts programs; a dump gets an option that there is not."""
+
+        def start(self, command: Command, *, at: str, short: bool = False) -> clients.Running:
+            """As transports.bulk."""
+            argv = tuple("--no-such-option" if word == "--hex-blob" else word for word in command.argv)
+            return bulk.start(replace(command, argv=argv), at=at, short=short)
+
+    result = taken(server, schema, Mistaken(), shelf)
+    assert "mariadb-dump: unknown option '--no-such-option'" in str(result["err"])
+    assert within(shelf) == []
+
+
 def test_a_schema_that_is_not_there_is_said(bulk: Bulk, server: Server, shelf: FolderShelf) -> None:
     """Asking fails before anything is opened."""
     result = taken(server, "no_such_schema", bulk, shelf)

@@ -30,8 +30,8 @@ HOURS: Final = 12
 _START_SECONDS: Final = 900
 _PLAIN: Final = re.compile(r"/[A-Za-z0-9_./-]{0,80}[A-Za-z0-9_-]")
 
-#: `find_all` sets `pids` to the processes of run $run below $base: its server, its watchman, clients that use its option
-#: files. The brackets keep the question from finding itself. Whoever leads a session is ended with all it started.
+#: `find_all` sets `pids` to the processes of run $run below $base: its server, its watchman, whatever uses its files.
+#: The brackets keep the question from finding itself. Whoever leads a session is ended with all that it started.
 ENDING: Final = r"""
 find_all() {
   pids=
@@ -68,7 +68,8 @@ if [ -e "$root" ] || [ -L "$root" ]; then echo "$root is still there" >&2; exit 
 )
 _STOP: Final = ENDING + "run=$1 base=$2; end_all\n"
 #: 1. End what an interrupted start has left. 2. Folders, passwords, option files. 3. System tables, unless a backup
-#: brought them. 4. The watchman, then the server, both detached: under systemd in scopes of their own, because logind
+#: brought them; never with the live server's folder for temporary files, which a starting server empties of its kind of
+#: files. 4. The watchman, then the server, both detached: under systemd in scopes of their own, because logind
 #: may kill what a session leaves behind (logind.conf(5): KillUserProcesses). 5. Wait until it answers as itself.
 _START: Final = (
     ENDING
@@ -93,13 +94,12 @@ printf '%s\n' "$sql" | sed "s/@OWN@/$p/; s/@LOAD@/$q/" > run/init.sql
 chown -R "$account" run none tmp || fail "there is no account $account for the server"
 if [ ! -e data.complete ]; then
   rm -rf data
+  places="--datadir=$root/data --user=$account --tmpdir=$root/tmp"
   if [ -n "$install" ]; then
-    "$install" --no-defaults "--datadir=$root/data" --auth-root-authentication-method=normal --skip-test-db \
-      "--user=$account" $first > install.log 2>&1 </dev/null || fail 'its system tables cannot be made'
+    "$install" --no-defaults $places --auth-root-authentication-method=normal --skip-test-db $first
   else
-    "$server" --no-defaults --initialize-insecure "--datadir=$root/data" "--user=$account" $first \
-      > install.log 2>&1 </dev/null || fail 'its system tables cannot be made'
-  fi
+    "$server" --no-defaults --initialize-insecure $places $first
+  fi > install.log 2>&1 </dev/null || fail 'its system tables cannot be made'
   : > data.complete
 fi
 for o in $(sed -n 's/^\(innodb_[a-z_]*=[A-Za-z0-9:;_.]*\)$/--\1/p' data/backup-my.cnf 2>/dev/null); do

@@ -145,7 +145,7 @@ class DumpReading:
         elif data := _DATA.fullmatch(text):
             self._interpreter.section(data[1])
         elif current := _CURRENT.fullmatch(text):
-            self._schemas.announced.add(unquoted(current[1]))
+            self._schemas.announce(unquoted(current[1]))
         elif tool := _TOOL.match(text):
             self._tool = tool[1].decode("utf-8", "replace")
             self._splitter.recognised = True
@@ -159,6 +159,8 @@ class DumpReading:
             self._found_binlog(binlog)
         elif gtid := _GTID.match(text):
             self._gtid = gtid[1].decode("ascii", "replace")
+        elif text.startswith(b"-- WHERE:"):
+            self._findings.add("rows-left-out", text)
         elif _WARNING.match(text):
             self._findings.add("dumper-warning", text)
         elif _MESSAGE.match(text):
@@ -205,7 +207,7 @@ class DumpReading:
 
     def _check_tables(self) -> None:
         """Whether there are tables of the wanted database, and rows with them."""
-        tables = self._interpreter.tables()
+        tables = self._interpreter.tables.states()
         if not tables:
             if self._schemas.wrong:
                 self._findings.add("wrong-database", self._schemas.named)
@@ -216,9 +218,9 @@ class DumpReading:
         if len(missing) == len(tables):
             self._findings.add("no-data")
         elif not (self._tool or self._sections):
-            self._interpreter.assume_sections()
+            self._interpreter.tables.assume_sections()
         else:
-            rowless = self._interpreter.rowless()
+            rowless = self._interpreter.tables.rowless()
             for name in missing:
                 if name not in rowless:
                     self._findings.add("rows-left-out", name)

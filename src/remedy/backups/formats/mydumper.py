@@ -37,6 +37,7 @@ from remedy.backups.formats import Piece
 from remedy.backups.interpreter import Interpreter
 from remedy.backups.names import IDENT, decoded, parts, unquoted
 from remedy.backups.ports import Damaged
+from remedy.backups.session import Session
 from remedy.backups.sql import ClientCommand, Comment, Rows, Splitter, Token
 from remedy.backups.statements import bare
 from remedy.backups.values import Contents, Facts, File
@@ -57,13 +58,15 @@ _RANK: Final = {role: rank for rank, (role, _) in enumerate(_ROLES)}
 #: Names that end so are never rows, whatever else they look like.
 _SCHEMA: Final = re.compile(r".*-schema(?:-[a-z-]+)?\.sql")
 
-_FINISHED: Final = re.compile(rb"^#? ?Finished dump at: (.+?)\s*$", re.MULTILINE)
+_FINISHED: Final = re.compile(rb"^#? ?Finished dump at: (.+?)[ \t\r]*$", re.MULTILINE)
 _LOG: Final = re.compile(
-    rb"^[#\s]*(?:Log:|File\s*=|(?:MASTER|SOURCE)_LOG_FILE\s*=)\s*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE
+    rb"^[# \t]*(?:Log:|File\s*=|(?:MASTER|SOURCE)_LOG_FILE\s*=)\s*\"?([^\"\n]*?)\"?[ \t\r]*$", re.MULTILINE
 )
-_POS: Final = re.compile(rb"^[#\s]*(?:Pos:|Position\s*=|(?:MASTER|SOURCE)_LOG_POS\s*=)\s*\"?(\d+)\"?\s*$", re.MULTILINE)
+_POS: Final = re.compile(
+    rb"^[# \t]*(?:Pos:|Position\s*=|(?:MASTER|SOURCE)_LOG_POS\s*=)\s*\"?(\d+)\"?[ \t\r]*$", re.MULTILINE
+)
 _GTID: Final = re.compile(
-    rb"^[#\s]*(?:GTID:|Executed_Gtid_Set\s*=)[ \t]*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE | re.IGNORECASE
+    rb"^[# \t]*(?:GTID:|Executed_Gtid_Set\s*=)[ \t]*\"?([^\"\n]*?)\"?[ \t\r]*$", re.MULTILINE | re.IGNORECASE
 )
 _OF_TABLE: Final = re.compile(rb"^\[(" + IDENT + rb"\." + IDENT + rb")\]\s*$([^\[]*)", re.MULTILINE)
 _ROWS: Final = re.compile(rb"^rows\s*=\s*(\d+)\s*$", re.MULTILINE)
@@ -121,6 +124,7 @@ class FolderReading:
         self._name = _base(name)
         self._role, said = role(self._name)
         self._whole, self._bytes, self._splitter = [], 0, None
+        self._interpreter.session = Session()  # every file sets what it needs
         if self._role == "stray":
             self._findings.add("stray-file", self._name)
         elif self._role not in ("metadata", "create", "ignored") and self._database(said[0]) != self._schema:
@@ -248,7 +252,7 @@ class FolderReading:
             self._findings.add("several-databases", other)
 
     def _check_tables(self) -> None:
-        tables = self._interpreter.tables()
+        tables = self._interpreter.tables.states()
         if not tables:
             wrong = bool(self._others) and self._schema not in self._databases.values()
             self._findings.add("wrong-database" if wrong else "no-tables", ", ".join(sorted(self._others)))
@@ -261,7 +265,7 @@ class FolderReading:
             count = tables[key][1]
             if count >= 0 and count != self._counts[key]:
                 self._findings.add("rows-missing", f"{key}: {count} of {self._counts[key]}")
-        rowless = self._interpreter.rowless()
+        rowless = self._interpreter.tables.rowless()
         for key in tables:
             if key not in self._files | counted | rowless | {empty for empty, _ in self._empty}:
                 self._findings.add("maybe-empty", key)
@@ -269,7 +273,7 @@ class FolderReading:
             if key not in counted:
                 self._findings.add("maybe-empty", name)
         self._check_numbers({f"{self._schema}.{key}" for key in counted})
-        self._interpreter.assume_sections()
+        self._interpreter.tables.assume_sections()
         if self._interpreter.objects.without_mode:
             self._findings.add("no-sql-mode")
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from remedy.cli import document
 from remedy.cli.act import Acting, screen_of
 from remedy.cli.commands.backup import complete
 from remedy.cli.options import acting, common
 from remedy.cli.world import world
-from remedy.core.errors import TargetUnfit, UsageError
+from remedy.core.canon import Json
+from remedy.core.errors import NoValidBackup, RecordUnavailable, RemedyError, TargetUnfit, UsageError
 
 if TYPE_CHECKING:
-    from remedy.backups.values import Judgement
+    from remedy.actions.restore import Restore
+    from remedy.backups.binlog import Stretch
+    from remedy.backups.values import Copy, Judgement
+    from remedy.cli.point import Staging
     from remedy.cli.world import World
     from remedy.engine.outcome import Outcome
     from remedy.engine.search import Choice, Judging
 
 #: After so many backups that could not be restored a person should look.
 _ATTEMPTS: Final = 5
+#: A date and a time without seconds, as people write them.
+_MINUTES: Final = re.compile(r"^(\d{4}-\d{1,2}-\d{1,2}[T ] *\d{1,2}:\d{2})(?![:\d])")
 
 
 @click.command(
@@ -39,7 +47,11 @@ Examples:
 @click.argument("database", required=False, default="", metavar="[DATABASE]", shell_complete=complete)
 @click.option("--latest-valid", is_flag=True, required=True, help="The newest backup that is valid, whatever its copy.")
 @click.option("--from", "copy", metavar="COPY", default="", help="Only backups of this copy.")
-@click.option("--at", metavar="TIME", default="", help="The newest one made before ('2026-11-19 18:00', UTC).")
+@click.option("--at", metavar="TIME", default="", help="The state at that moment ('2026-11-19 18:00', UTC).")
+@click.option(
+    "--before", metavar="STATEMENT", default="", help="Apply binary logs up to just before it (or FILE:POSITION)."
+)
+@click.option("--no-binlogs", is_flag=True, help="With --at: the backup alone, without the binary logs after it.")
 @click.option("--accept", metavar="CODE", multiple=True, help="Take a backup in spite of this finding; repeatable.")
 @click.option("--hold-writes", is_flag=True, help="Stop the database's units (inventory) until it is restored.")
 @click.option("--clients", type=click.IntRange(1, 16), default=2, show_default=True, help="Clients that load at once.")
@@ -55,7 +67,10 @@ def command(ctx: click.Context, /, database: str, latest_valid: bool, **given: A
     with what the backup holds; then one rename makes it live within a second. The data before stays as <db>__undo until
     `remedy release`. A backup that does not restore is passed over for the next one, across all copies.
     """
-    own = {name: given.pop(name) for name in ("copy", "at", "accept", "hold_writes", "clients", "no_check")}
+    own = {
+        name: given.pop(name)
+        for name in ("copy", "at", "accept", "hold_writes", "clients", "no_check", "before", "no_binlogs")
+    }
     own |= {name: given.pop(name) for name in ("safety_copy", "no_safety_backup")}
     options = common(ctx, given)
     if own["no_check"] and not options.dry_run:
@@ -72,40 +87,92 @@ class _Restoring:
         self.around = around
         self.own = own
         self.database = around.database(name)
+        self._check()
+        self.at = self._at()
         self.incident = around.incident(f"restore {self.database.name}")
         self.screen = screen_of(around.options, around)
-        self.acting = Acting("restore", around, self.screen)
+        self.acting = Acting("restore", around, self.screen, emits=False)
         around.observe = self.acting.observe
 
     def run(self) -> int:
-        """Search, show, restore. Raises NoValidBackup, TargetUnfit, Unreachable."""
-        from remedy.backups import times  # noqa: PLC0415 -- lazily, with all below it
-        from remedy.cli import choice as chosen  # noqa: PLC0415
+        """Search, show, restore, and end with one document. Raises UsageError; what else goes wrong is told here."""
+        try:
+            code = self._attempts()
+        except UsageError:
+            raise
+        except RemedyError as error:
+            code = self._refused(error)
+        self.acting.emits = True
+        return self.acting.end(self.incident, code)
+
+    def _attempts(self) -> int:
+        """Take the newest valid backup; when it does not restore, the next. Raises NoValidBackup, what asking does."""
+        from remedy.cli import choice as chosen  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import search  # noqa: PLC0415
 
-        judging = self._judging()
-        at = times.local_time(self.own["at"], "UTC") if self.own["at"] else 0
-        if self.own["at"] and not at:
-            raise UsageError(f"--at {self.own['at']!r} is no time", hint="write it as '2026-11-19 18:00'")
-        code = 0
-        for attempt in range(_ATTEMPTS):
+        judging, code = self._judging(), 0
+        for _ in range(_ATTEMPTS):
             choice = search.newest_valid(
-                judging, live=self.live, at=at, accepted=self.own["accept"], reading=not self.own["no_check"]
+                judging,
+                live=self.live,
+                at=self.at,
+                accepted=self.own["accept"],
+                reading=not self.own["no_check"],
+                zone=self.zone,
+                assemble=True,
             )
             if not (self.around.options.json or self.around.options.jsonl):
                 chosen.show(self.screen, choice, time.time())
             self.acting.extra = {"choice": chosen.document(choice)}
             if choice.backup is None:
-                raise search.none_valid(choice)
-            self.acting.emits = attempt == _ATTEMPTS - 1
+                raise self._none_valid(judging, choice)
             code = self._attempt(judging, choice)
-            if not self._rejected(judging, choice):
-                self._afterwards(choice)
+            if not self._passed_over(judging, choice):
+                self._afterwards_or_told(choice)
                 break
-        if not self.acting.emits:
-            self.acting.emits = True
-            self.acting.end(self.incident, code)
         return code
+
+    def _check(self) -> None:
+        """Raise UsageError for the name of a copy that there is not, before anything is begun."""
+        from remedy.engine.search import copy_of  # noqa: PLC0415 -- lazily, with all below it
+
+        for name in (self.own["copy"], self.own["safety_copy"]):
+            if name:
+                copy_of(self.database, name)
+
+    def _at(self) -> int:
+        """The time of --at in seconds since 1970, 0 for none. Raises UsageError."""
+        from remedy.backups import times  # noqa: PLC0415 -- lazily
+
+        text = _MINUTES.sub(r"\1:00", self.own["at"].strip())
+        at = times.local_time(text, "UTC") if text else 0
+        if text and not at:
+            raise UsageError(f"--at {self.own['at']!r} is no time", hint="write it as '2026-11-19 18:00'")
+        return at
+
+    def _refused(self, error: RemedyError) -> int:
+        """Show and record why nothing more is done; the exit code."""
+        self.screen.error(self.database.name, error)
+        self.acting.documents.append(document.of_error(self.database.host, error))
+        body: dict[str, Json] = {"action": "restore", "target": self.database.host, "kind": type(error).__name__}
+        body |= {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        try:
+            self.around.record.append("refusal", body, incident=self.incident)
+        except RecordUnavailable as lost:
+            self.screen.error("record", lost)
+        return error.exit_code
+
+    def _none_valid(self, judging: Judging, choice: Choice) -> NoValidBackup:
+        """What is said when nothing is valid, with the findings that could be accepted by name."""
+        from remedy.cli import choice as chosen  # noqa: PLC0415 -- lazily
+        from remedy.engine import search  # noqa: PLC0415
+
+        error = search.none_valid(choice)
+        codes = chosen.acceptable(judging, self.live, self.own["accept"])
+        if not codes:
+            return error
+        words = " ".join(f"--accept {code}" for code in codes)
+        return NoValidBackup(error.message, hint=f"of these you may accept what you can explain: {words}; {error.hint}")
 
     def _judging(self) -> Judging:
         from remedy.engine import search, surroundings  # noqa: PLC0415
@@ -122,7 +189,7 @@ class _Restoring:
                 hint=f"start it; if it cannot start, `remedy rebuild {database.name}` keeps the damaged data directory "
                 "and gives the server an empty one; then restore",
             )
-        self.live = seen.live
+        self.live, self.zone = seen.live, seen.zone
         found = search.listing(database, around.shelves(database), around.record, only=self.own["copy"])
         return search.Judging(found, around.record, around.reading(database), around.telling, incident=self.incident)
 
@@ -131,6 +198,7 @@ class _Restoring:
         from remedy.actions.restore import Restore  # noqa: PLC0415
         from remedy.backups import plausible  # noqa: PLC0415
         from remedy.cli import choice as chosen  # noqa: PLC0415
+        from remedy.cli.point import Staging, acting_failed  # noqa: PLC0415
         from remedy.core.values import Site  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
 
@@ -140,6 +208,7 @@ class _Restoring:
         action = Restore(
             database=self.database,
             backup=choice.backup,
+            source=choice.copy,
             sha256=judgement.sha256,
             contents=judgement.contents,
             room=plausible.estimate(judgement.contents, self.live),
@@ -151,7 +220,37 @@ class _Restoring:
             accept=tuple(self.own["accept"]),
         )
         host = self.database.host
+        staging = Staging(self.around, self.screen, self.database, self.incident)
+        logs = self._logs(staging, judging, choice)
+        if staging.needed(choice, logs[0] if logs else None):
+            if self.around.options.dry_run:
+                return self._told(action, choice)
+            action = staging.through(self.acting, action, choice, logs)
         job = Job(action, self.around.target(host), Site(), self.around.context(self.incident))
+        code = self.acting.carry([job], self.incident)
+        if staging.run and acting_failed(self.acting):
+            staging.removed()
+        return code
+
+    def _logs(self, staging: Staging, judging: Judging, choice: Choice) -> tuple[Stretch, Copy] | None:
+        """The binary logs that lead to the point that was asked for; None when none was."""
+        from remedy.cli.point import Point  # noqa: PLC0415 -- lazily
+
+        point = Point(self.at, self.own["before"])
+        wanted = bool(point.before) or bool(point.at and self.database.binlogs and not self.own["no_binlogs"])
+        if not wanted or choice.judgement is None:
+            return None
+        return staging.stretch(judging.found, choice.judgement.contents.facts, point)
+
+    def _told(self, action: Restore, choice: Choice) -> int:
+        """In a rehearsal: what would come first. What the isolated server would hold is not known before."""
+        from remedy.core.values import Site  # noqa: PLC0415 -- lazily
+        from remedy.engine.job import Job  # noqa: PLC0415
+
+        name = choice.backup.name if choice.backup else ""
+        at = self.database.staging or self.database.host
+        self.screen.say(f"  first: {name} is restored in an isolated server on {at}, checked there, and loaded from it")
+        job = Job(action, self.around.target(self.database.host), Site(), self.around.context(self.incident))
         return self.acting.carry([job], self.incident)
 
     def _with_definitions(self, judging: Judging, choice: Choice) -> Judgement:
@@ -167,6 +266,13 @@ class _Restoring:
                 f"{backup.name} in {backup.copy} is not what it was when it was judged", hint="run the command again"
             )
         return replace(judgement, contents=again.contents)
+
+    def _afterwards_or_told(self, choice: Choice) -> None:
+        """What is done is done: what cannot be learned or written afterwards is told beside it."""
+        try:
+            self._afterwards(choice)
+        except RemedyError as error:
+            self.screen.error(self.database.name, error)
 
     def _afterwards(self, choice: Choice) -> None:
         """What the fault analysis will need, into the record; and the two figures that everybody asks for."""
@@ -202,26 +308,30 @@ class _Restoring:
             )
         taken.remember(record, around.copies.shelf, self.database, outcome.plan)
 
-    def _rejected(self, judging: Judging, choice: Choice) -> bool:
-        """Whether the backup itself did not restore; then the record says so, and the next one is tried."""
+    def _passed_over(self, judging: Judging, choice: Choice) -> bool:
+        """Whether the attempt failed because of the backup or its copy, which are then out of the search."""
+        from remedy.backups.fallback import Failure  # noqa: PLC0415 -- lazily
         from remedy.backups.values import Finding  # noqa: PLC0415
-        from remedy.engine import verdicts  # noqa: PLC0415
+        from remedy.engine import attempt, proof, verdicts  # noqa: PLC0415
         from remedy.engine.outcome import Outcome  # noqa: PLC0415
 
         last = self.acting.outcomes[-1] if self.acting.outcomes else None
-        if not isinstance(last, Outcome) or last.status != "failed" or choice.backup is None or choice.copy is None:
+        backup, judgement, copy = choice.backup, choice.judgement, choice.copy
+        if not isinstance(last, Outcome) or backup is None or copy is None or judgement is None:
             return False
-        failing = [step for step in last.steps if not step.ok and not step.name.startswith("u")]
-        streams = {f"{n}" for n, change in enumerate(last.plan.changes, 1) if change.seen and change.transfer}
-        if not failing or failing[0].name not in streams or choice.judgement is None:
+        step = attempt.failing(last)
+        fault = attempt.fault(last, judgement, proof.results(self.around.record, last.plan.run))
+        if step is None or not fault:
             return False
-        finding = Finding("restore-failed", failing[0].said or "it did not restore")
-        judgement = replace(choice.judgement, findings=(*choice.judgement.findings, finding))
-        verdicts.remember(
-            self.around.record, self.database, choice.copy, choice.backup, judgement, proof=True, incident=self.incident
-        )
-        judging.known[choice.backup] = judgement
-        self.screen.say(
-            f"{choice.backup.name} from {choice.backup.copy} did not restore; looking for the next", "yellow"
-        )
+        said = step.said or "it did not restore"
+        if fault == "content":
+            # What restoring showed holds for these bytes wherever they lie; it is remembered.
+            judgement = replace(judgement, findings=(*judgement.findings, Finding("restore-failed", said)))
+            verdicts.remember(
+                self.around.record, self.database, copy, backup, judgement, proof=True, incident=self.incident
+            )
+            judging.known[backup] = judgement
+        else:
+            judging.failed[backup] = Failure("unreachable" if fault == "way" else "corrupt", said)
+        self.screen.say(f"{backup.name} from {backup.copy} did not restore; looking for the next", "yellow", talk=True)
         return True

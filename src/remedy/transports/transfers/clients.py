@@ -98,6 +98,10 @@ LONG: Final = 7 * 24 * 3600
 _CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
 #: What a client says when it has failed.
 ERROR: Final = re.compile(rb"^ERROR[^\r\n]*", re.MULTILINE)
+#: What it says when it does not even begin.
+START: Final = re.compile(
+    rb"^(?:Could not open required defaults file|\S*(?:mariadb|mysql)[\w-]*): [^\r\n]*", re.MULTILINE
+)
 _NUMBER: Final = re.compile(rb"^ERROR (\d+) \(\w+\)(?: at line (\d+))?")
 _HINTS: Final = {
     1021: "the disk of the database server is full: make room, then start again",
@@ -158,7 +162,7 @@ def complaint(
     status: int, said: bytes, *, where: str, doing: str, table: Callable[[int], str] | None = None
 ) -> ServerRefused:
     """What a client's end says, in one sentence. `table` tells what stood at a line of its input."""
-    lines = ERROR.findall(said)
+    lines = ERROR.findall(said) or START.findall(said)
     if not lines:
         return ServerRefused(f"{doing}: the client ended with status {status} and no word of why", where=where)
     number = _NUMBER.match(lines[-1])

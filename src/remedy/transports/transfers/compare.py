@@ -44,6 +44,10 @@ SELECT 'table', table_name FROM information_schema.tables WHERE table_schema = D
 SELECT DISTINCT 'binary', table_name FROM information_schema.columns WHERE table_schema = DATABASE()
  AND data_type IN ('binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'bit', 'geometry', 'point',
  'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon', 'geometrycollection')"""
+#: "VIRTUAL GENERATED", "STORED GENERATED"; "DEFAULT_GENERATED" (MySQL) is no such thing, and is taken out.
+_COLUMNS: Final = """
+SELECT table_name, column_name, REPLACE(extra, 'DEFAULT_GENERATED', '') FROM information_schema.columns
+ WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"""
 #: Names of tables in one command, in bytes; the limit of the kernel for one argument list is far above.
 _NAMES: Final = 24 << 10
 _CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
@@ -236,8 +240,8 @@ class _Comparison:
 
     def _look_again(self, reread: Callable[[Callable[[Piece], None]], Contents]) -> None:
         """Whether rows whose text differs are the same rows, in another order or written in another way."""
-        names = tuple(table.name for table, _, _ in self.doubt)
-        then, now = RowSums(names), RowSums(names)
+        columns = self._columns({table.name for table, _, _ in self.doubt})
+        then, now = RowSums(columns), RowSums(columns)
         contents = reread(then.take)
         self.progress("compare rows one by one", 0, 0)
 
@@ -254,6 +258,17 @@ class _Comparison:
                 continue
             self.notes.append((table.name, "the same rows, in another order or written in another way"))
             self._settle(table, found, server)
+
+    def _columns(self, names: set[str]) -> dict[str, tuple[tuple[str, ...], frozenset[str]]]:
+        """The columns of tables, and those that are stored, not computed."""
+        found: dict[str, list[tuple[str, bool]]] = {name: [] for name in names}
+        for table, column, extra in ask(self.leash, self.login, self.spec.into, _COLUMNS):
+            if table in found:
+                found[table].append((column, "GENERATED" not in extra.upper()))
+        return {
+            table: (tuple(name for name, _ in columns), frozenset(name for name, stored in columns if stored))
+            for table, columns in found.items()
+        }
 
     def _dumped(
         self, tables: tuple[str, ...], written: tuple[str, ...], on_piece: Callable[[Piece], None] = lambda _: None

@@ -27,7 +27,9 @@ SNAPSHOT: Final = ("--single-transaction", "--skip-lock-tables", "--quick", "--n
 #: What mariadb-dump writes is a dump, whatever the backup that is compared was.
 FORMAT: Final = "dump"
 
-_COMPLAINT: Final = re.compile(rb"^(?:ERROR|(?:mariadb|mysql)\S*: (?!\[?Warning|Deprecated))[^\r\n]*", re.MULTILINE)
+_COMPLAINT: Final = re.compile(
+    rb"^(?:ERROR|Could not open required|\S*(?:mariadb|mysql)[\w-]*: (?!\[?Warning|Deprecated))[^\r\n]*", re.MULTILINE
+)
 _VIEW: Final = re.compile(rb"View '([^']+)' references invalid|SHOW (?:FIELDS FROM|CREATE \w+) `([^`]+)`")
 _DEFINER: Final = re.compile(rb"definer \('([^']*)'@'([^']*)'\) does not exist")
 

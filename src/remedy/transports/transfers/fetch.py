@@ -162,6 +162,9 @@ class _Fetching:
         running.close_input()
         status, said = running.finish()
         if status:
-            line = printable(said.strip().rpartition(b"\n")[2], 200, one_line=True) or f"status {status}"
-            hint = "make room on the host" if b"No space left" in said else ""
+            lines = said.strip().splitlines() or [b"status %d" % status]
+            # tar's word for a disk that filled up inside a block is the second of these.
+            full = any(b"No space left" in line or b"Wrote only" in line for line in lines)
+            line = "the disk is full" if full else printable(lines[0], 200, one_line=True)
+            hint = "make room on the host, or name another" if full else ""
             raise ChangeFailed(f"the backup does not arrive: {what}: {line}", where=self.at, hint=hint)

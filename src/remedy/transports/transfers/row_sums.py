@@ -4,8 +4,9 @@ Decides when two texts of a row are the same row: each value is reduced to what 
 added up modulo 2^256 (Clarke et al., Incremental Multiset Hash Functions, MSet-Add-Hash). A second opinion, asked when
 the digest of the text differs: it looks into every value, and costs as much as that. Understood are
 
-    (1,'it''s',NULL,0x00FF)    (1,"it's",NULL,_binary '\0\xFF')    with any list of columns before VALUES
+    (1,'it''s',NULL,0x00FF)    (1,"it's",NULL,_binary '\0\xFF')
 
+with any list of columns before VALUES, generated ones or not.
 Numbers are compared as they are written. Leaves to others: which tables are in doubt.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,9 +23,11 @@ from remedy.backups.ports import Damaged
 
 _IDENT: Final = rb"`(?:[^`]|``)+`"
 _HEAD: Final = re.compile(
-    rb"\s*(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+" + _IDENT + rb"\s*(?:\((?:\s*" + _IDENT + rb"\s*,?)+\)\s*)?VALUES",
+    rb"\s*(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+" + _IDENT + rb"\s*"
+    rb"(?:\((?P<columns>(?:\s*" + _IDENT + rb"\s*,?)+)\)\s*)?VALUES",
     re.IGNORECASE,
 )
+_NAME: Final = re.compile(_IDENT)
 _TOKEN: Final = re.compile(
     rb"\s*(?:(?:_binary\s*)?'(?P<one>(?:[^'\\]++|\\.|'')*+)'|(?:_binary\s*)?\"(?P<two>(?:[^\"\\]++|\\.|\"\")*+)\""
     rb"|0x(?P<hex>(?:[0-9A-Fa-f]{2})+)(?![0-9A-Za-z])|(?P<word>[^,();'\"\s]+)|(?P<mark>[,();]))",
@@ -40,8 +43,14 @@ _MODULUS: Final = 1 << 256
 
 @dataclass(slots=True)
 class RowSum:
-    """The rows so far."""
+    """The rows so far.
 
+    `columns` are those that all rows of the table have, in order; of them only `stored` ones are compared: some dumpers
+    write the values of generated columns too.
+    """
+
+    columns: tuple[str, ...]
+    stored: frozenset[str]
     sum: int = 0
     count: int = 0
 
@@ -54,37 +63,46 @@ class RowSum:
             head = _HEAD.match(sql, at)
             if head is None:
                 raise Damaged("rows", "a statement with rows is of a form that is not understood")
-            at = self._rows(sql, head.end())
+            names = head["columns"]
+            there = self.columns if names is None else tuple(map(_unquoted, _NAME.findall(names)))
+            at = self._rows(sql, head.end(), there)
 
-    def _rows(self, sql: bytes, at: int) -> int:
-        """Take the rows of one statement; where it ends."""
-        row = hashlib.sha256()
-        inside = False
+    def _rows(self, sql: bytes, at: int, there: tuple[str, ...]) -> int:
+        """Take the rows of one statement, whose values are those of the columns `there`; where it ends."""
+        if missing := self.stored - set(there):
+            raise Damaged("rows", f"a statement without the column {min(missing)}")
+        order = [there.index(name) for name in self.columns if name in self.stored]
+        row: list[bytes] | None = None
         while token := _TOKEN.match(sql, at):
             at = token.end()
             mark = token["mark"]
-            if mark is None:
-                value = _value(token)
-                row.update(b"%d:%s" % (len(value), value))
-            elif mark == b"(" and not inside:
-                row, inside = hashlib.sha256(), True
-            elif mark == b")" and inside:
-                self.sum = (self.sum + int.from_bytes(row.digest())) % _MODULUS
-                self.count += 1
-                inside = False
-            elif mark == b";" and not inside:
+            if mark is None and row is not None:
+                row.append(_value(token))
+            elif mark == b"(" and row is None:
+                row = []
+            elif mark == b")" and row is not None and len(row) == len(there):
+                self._add(row[index] for index in order)
+                row = None
+            elif mark == b";" and row is None:
                 return at
             elif mark != b",":
                 break
         raise Damaged("rows", "a row is of a form that is not understood")
 
+    def _add(self, values: Iterable[bytes]) -> None:
+        row = hashlib.sha256()
+        for value in values:
+            row.update(b"%d:%s" % (len(value), value))
+        self.sum = (self.sum + int.from_bytes(row.digest())) % _MODULUS
+        self.count += 1
+
 
 class RowSums:
     """The sums of some tables of one reading."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        """Of these tables."""
-        self._sums: dict[str, RowSum | None] = {name: RowSum() for name in names}
+    def __init__(self, tables: Mapping[str, tuple[tuple[str, ...], frozenset[str]]]) -> None:
+        """Of these tables; their columns, and those that are stored."""
+        self._sums: dict[str, RowSum | None] = {name: RowSum(*columns) for name, columns in tables.items()}
 
     def take(self, piece: Piece) -> None:
         """Take a piece of the reading."""
@@ -97,6 +115,10 @@ class RowSums:
     def of(self, name: str) -> RowSum | None:
         """The sum of a table; None when its rows are of a form that is not understood."""
         return self._sums[name]
+
+
+def _unquoted(ident: bytes) -> str:
+    return ident[1:-1].replace(b"``", b"`").decode("utf-8", "backslashreplace")
 
 
 def _value(token: re.Match[bytes]) -> bytes:

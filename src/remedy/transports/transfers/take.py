@@ -8,6 +8,7 @@ locks; a copy that is slower than the dump for long must not keep the snapshot o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import threading
@@ -22,7 +23,7 @@ from remedy.backups.ports import Damaged, Store
 from remedy.backups.transfers import Take
 from remedy.backups.values import Contents, Copy, Database
 from remedy.core.canon import Json
-from remedy.core.errors import ChangeFailed
+from remedy.core.errors import ChangeFailed, RemedyError
 from remedy.core.ports import Tell
 from remedy.core.text import printable
 from remedy.probes.integrity import rights_sql
@@ -47,6 +48,8 @@ _LEVEL: Final = 3
 _RUN: Final = 128 << 10
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,199}")
 _ON: Final = "1"
+#: What may be right in somebody's backup, and cannot be in one made with these options.
+_MISSING: Final = frozenset(("rows-left-out", "view-unfinished"))
 _MOST_ACCOUNTS: Final = 8 << 20
 
 
@@ -75,7 +78,9 @@ def take(
     there = {name: kind for name, kind in there.items() if name not in spec.without}
     left_out = (f"--ignore-table={spec.database.schema}.{name}" for name in spec.without)
     options = (*OPTIONS, *(("--master-data=2",) if log_bin else ()), *left_out)
-    copies = Copies(spec.copies, lambda copy: stores(spec.database, copy), spec.name, patience)
+    name = _free_name(spec, stores) if spec.numbered else spec.name
+    result["name"] = name
+    copies = Copies(spec.copies, lambda copy: stores(spec.database, copy), name, patience)
     try:
         with bulk.start(dumper(login, options, spec.database.schema), at=at) as running:
             dump = _Dump(running, spec.database.schema, copies)
@@ -104,7 +109,18 @@ def take(
         raise
     finally:
         result["copies"] = dict(copies.states)
-    _everywhere(spec.name, copies.states, where=at)
+    _everywhere(name, copies.states, where=at)
+
+
+def _free_name(spec: Take, stores: Callable[[Database, Copy], Store]) -> str:
+    """The first of name, name-2, name-3 … under which no copy has anything."""
+    there: set[str] = set()
+    for copy in spec.copies:
+        with contextlib.suppress(RemedyError):  # a copy that cannot be listed says so when it is written
+            there |= {file.name for file in stores(spec.database, copy).list()}
+    names = (spec.name, *(f"{spec.name}-{number}" for number in range(2, 100)))
+    endings = (".sql.zst", ".sql.zst.sha256", ".manifest.json")
+    return next((name for name in names if not there & {f"{name}{end}" for end in endings}), spec.name)
 
 
 def _asked(bulk: Bulk, login: Login, schema: str) -> tuple[bool, dict[str, str]]:
@@ -119,7 +135,7 @@ def _asked(bulk: Bulk, login: Login, schema: str) -> tuple[bool, dict[str, str]]
 
 def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
     """That nothing is missing. A dump by an account that may not see a table ends well without it."""
-    if fatal := [finding for finding in contents.findings if finding.fatal]:
+    if fatal := [finding for finding in contents.findings if finding.fatal or finding.code in _MISSING]:
         raise ChangeFailed(f"taking a backup: the dump is not whole: {fatal[0].text}", where=where)
     inside = {table.name for table in contents.tables} | {item.name for item in contents.objects}
     if missing := sorted(set(there) - inside):
