@@ -726,38 +726,12 @@ def test_memory_does_not_grow_with_the_dump(size: str) -> None:
 def test_no_text_takes_more_than_its_time(before: bytes) -> None:
     """Long runs of what patterns look for, wherever a statement may have them, are passed over in linear time."""
     starts = (
-        *(
-            b"CREATE",
-            b"CREATE DEFINER",
-            b"CREATE DEFINER=`a`@`b`",
-            b"CREATE TABLE",
-            b"CREATE TABLE `t` (\n `a` int\n) ENGINE",
-        ),
-        *(
-            b"CREATE SEQUENCE `s`",
-            b"CREATE OR REPLACE ALGORITHM=MERGE VIEW `v` AS SELECT",
-            b"CREATE UNIQUE INDEX `i` ON",
-        ),
-        *(
-            b"CREATE DATABASE",
-            b"DROP TABLE",
-            b"DROP DATABASE IF",
-            b"ALTER TABLE `t`",
-            b"LOCK TABLES",
-            b"USE",
-            b"SET",
-            b"SET NAMES",
-        ),
-        *(
-            b"SET @a =",
-            b"SET @@GLOBAL.GTID_PURGED=",
-            b"DO SETVAL(`s`",
-            b"SELECT INTO",
-            b"INSERT INTO `t`",
-            b"INSERT",
-            b"GRANT",
-        ),
-        *(b"-- Host: ", b"-- Dump completed", b"DELIMITER", b"/*M!999999\\-", b"mysqldump:"),
+        *(b"CREATE", b"CREATE DEFINER", b"CREATE DEFINER=`a`@`b`", b"CREATE TABLE", b"CREATE SEQUENCE `s`"),
+        *(b"CREATE TABLE `t` (\n `a` int\n) ENGINE", b"CREATE OR REPLACE ALGORITHM=MERGE VIEW `v` AS SELECT"),
+        *(b"CREATE UNIQUE INDEX `i` ON", b"CREATE DATABASE", b"DROP TABLE", b"DROP DATABASE IF", b"ALTER TABLE `t`"),
+        *(b"LOCK TABLES", b"USE", b"SET", b"SET NAMES", b"SET @a =", b"SET @@GLOBAL.GTID_PURGED=", b"DO SETVAL(`s`"),
+        *(b"SELECT INTO", b"INSERT INTO `t`", b"INSERT", b"GRANT", b"-- Host: ", b"-- Dump completed", b"DELIMITER"),
+        *(b"/*M!999999\\-", b"mysqldump:"),
     )
     begun = time.process_time()
     for start in starts:
@@ -766,7 +740,7 @@ def test_no_text_takes_more_than_its_time(before: bytes) -> None:
                 read(before + start + b" " + run * (200_000 // len(run)) + b"x */;\n", [65536] * 4)
             except Damaged:
                 continue
-    assert time.process_time() - begun < 60, "a quadratic way takes hours"
+    assert time.process_time() - begun < 40, "a quadratic way takes hours"
 
 
 def test_more_than_any_database_has_is_refused() -> None:

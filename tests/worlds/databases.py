@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.worlds.mariadb import Server
 from tests.worlds.memory import Killed, Life
 from tests.worlds.staging import World
 
@@ -28,7 +27,7 @@ from remedy.engine import replay
 from remedy.engine.outcome import Outcome
 from remedy.transports.guard import CONTROLLER
 
-__all__ = ["SHOP", "Shop"]
+__all__ = ["BACKUP", "DAMAGE", "RUN", "SHOP", "Shop"]
 
 #: Views are made in an order in which they cannot be dumped by name; keys are circular; names are Chinese.
 SHOP: Final = """
@@ -62,7 +61,11 @@ CREATE TRIGGER spy AFTER INSERT ON customer FOR EACH ROW INSERT INTO ransom VALU
 CREATE VIEW gone AS SELECT * FROM ransom; CREATE EVENT late ON SCHEDULE EVERY 2 DAY DO SELECT 1;
 """
 BACKUP: Final = "shop-1.sql"
-_NOISE: Final = re.compile(rb"^-- (?:Dump completed|Host:|Server version|MariaDB dump).*\n|DO SETVAL.*\n| AUTO_INCREMENT=\d+", re.M)
+#: The run that tests speak of. What a run leaves on a host has its name: it must be nobody else's on this machine.
+RUN: Final = "Shop1"
+_NOISE: Final = re.compile(
+    rb"^-- (?:Dump completed|Host:|Server version|MariaDB dump).*\n|DO SETVAL.*\n| AUTO_INCREMENT=\d+", re.MULTILINE
+)
 _SETTINGS: Final = ("read_only", "event_scheduler", "log_bin_trust_function_creators", "automatic_sp_privileges")
 
 
@@ -93,7 +96,7 @@ class Shop(World):
             folder.mkdir(exist_ok=True)
             for file in folder.iterdir():
                 file.unlink()
-        for login in Path("/run/remedy").glob("R[0-9].cnf"):
+        for login in Path("/run/remedy").glob("Shop*.cnf"):
             login.unlink()
         sql = self.live.sql
         for user in sql("SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user WHERE user LIKE 'remedy%'"):
@@ -143,7 +146,7 @@ class Shop(World):
             "grants": sql("SELECT user, db, routine_name FROM mysql.procs_priv ORDER BY 1, 2, 3"),
             "settings": sql(f"SELECT {', '.join(f'@@GLOBAL.{name}' for name in _SETTINGS)}"),
             "held": sorted(path.name for path in self.live.conf.iterdir()),
-            "logins": [run for run in ("R1", "R2") if Path(f"/run/remedy/{run}.cnf").exists()],
+            "logins": [path.name for path in Path("/run/remedy").glob("Shop*.cnf")],
             "scratch": sorted(path.name for path in Path("/run").glob("remedy-swap.*")),
         }
 
@@ -158,12 +161,21 @@ class Shop(World):
         backup = self.backups()[name]
         judged = self.judged(backup)
         return Restore(
-            **{"database": self.database, "backup": backup, "sha256": judged.sha256, "contents": judged.contents} | options
+            **{"database": self.database, "backup": backup, "sha256": judged.sha256, "contents": judged.contents}
+            | options
         )
 
     def discard(self) -> Discard:
         """The action that drops what was kept."""
         return Discard(self.database)
+
+    def plan(self, action: Action, run: str = RUN) -> Plan:
+        """What it would do now."""
+        return super().plan(action, run)
+
+    def act(self, action: Action, run: str = RUN, ends_after: int | None = None) -> Outcome:
+        """Plan, approve and apply."""
+        return super().act(action, run, ends_after)
 
     def carry(self, plan: Plan, action: Action, ends_after: int | None = None) -> Outcome:
         """Apply a plan that was made before."""
@@ -176,7 +188,7 @@ class Shop(World):
             self.carry(plan, action, moment)
         return self.lives[-1]
 
-    def undo(self, run: str = "R1", name: str = "U1", *, force: bool = False) -> Outcome:
+    def undo(self, run: str = RUN, name: str = "U1", *, force: bool = False) -> Outcome:
         """What `remedy undo` does."""
         plan = replay.read(self.engine().journal, run).plan
         return self.act(Undo(plan, force=force), name)

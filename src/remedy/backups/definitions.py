@@ -86,7 +86,7 @@ _OUTSIDE: Final = re.compile(
 _ELSEWHERE: Final = re.compile(rb"\bREFERENCES\s+" + IDENT + rb"\s*\.\s*" + IDENT, re.IGNORECASE)
 _COLUMN: Final = re.compile(rb"\s+(" + IDENT + rb")\s.*?\bNOT NULL\b")
 _UNIQUE: Final = re.compile(rb"\s+UNIQUE KEY " + IDENT + rb" \(((?:" + IDENT + rb"(?:,|(?=\))))+)\)(?! USING HASH)")
-_PRIMARY: Final = re.compile(rb"\n\s+PRIMARY KEY \(")
+_PRIMARY: Final = re.compile(rb"\n[ \t]+PRIMARY KEY \(")
 #: mysqldump writes no rows of tables kept elsewhere (`check_if_ignore_table` in client/mysqldump.cc).
 _ROWLESS: Final = frozenset((b"mrg_myisam", b"mrg_isam", b"federated", b"connect", b"oqgraph", b"spider", b"vp"))
 

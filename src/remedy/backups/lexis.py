@@ -24,7 +24,7 @@ INSERT: Final = re.compile(
 #: The end of an INSERT of a dumper that writes no newline inside a literal.
 END: Final = re.compile(rb";\n")
 SPACE: Final = re.compile(rb"[ \t\r\n\f\v]*+")
-DELIMITER: Final = re.compile(rb"DELIMITER(?:[ \t]+([^\n]*+))?\n", re.IGNORECASE)
+DELIMITER: Final = re.compile(rb"DELIMITER(?:[ \t]++([^\n]*+))?\n", re.IGNORECASE)
 
 #: What matters inside a comment, outside and inside a version comment that began on the same line.
 OPEN_OR_CLOSE: Final = re.compile(rb"\*/|/\*!?")

@@ -22,12 +22,13 @@ from remedy.backups.binlog import Stretch, Until
 from remedy.backups.ports import Damaged
 from remedy.backups.transfers import Staged
 from remedy.backups.values import Contents, Copy, Database, Facts, File, Judgement
+from remedy.cli import document
 from remedy.cli.act import Acting, stopping
 from remedy.cli.choice import stamp
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import decode
-from remedy.core.errors import ChangeFailed, Refused, RemedyError, UsageError
+from remedy.core.errors import Refused, RemedyError, UsageError
 from remedy.core.values import Plan, Site
 from remedy.engine import proof
 from remedy.engine.job import Job, Ticket
@@ -148,10 +149,13 @@ class Staging:
             choice.backup is not None and formats.named(choice.backup.format).kind == "physical"
         )
 
-    def through(self, acting: Acting, action: Restore, choice: Choice, logs: tuple[Stretch, Copy] | None) -> Restore:
+    def through(
+        self, acting: Acting, action: Restore, choice: Choice, logs: tuple[Stretch, Copy] | None
+    ) -> Restore | None:
         """Stage the backup in an isolated server, and return the restore that loads from there.
 
-        Raises ApprovalNeeded, ChangeFailed when it cannot be staged, and what planning raises.
+        None when it could not be staged; the outcome is then the last of `acting`, and nothing is left. Raises
+        ApprovalNeeded and what planning raises.
         """
         if choice.backup is None or choice.judgement is None or choice.copy is None:
             raise AssertionError("the caller has looked")
@@ -181,8 +185,9 @@ class Staging:
             outcome = engine.at_once(job, approve)
         if outcome.status != "verified":
             self.removed()
-            said = "; ".join(outcome.doubts) or outcome.status
-            raise ChangeFailed(f"the backup could not be staged: {said}", where=at)
+            acting.outcomes.append(outcome)
+            acting.documents.append(document.of_outcome(outcome, self.world.record.head()[1]))
+            return None
         return self._loading(action, Instance(at, context.run, BASE), proof.results(self.world.record, context.run))
 
     def _loading(self, action: Restore, one: Instance, results: dict[str, Any]) -> Restore:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from remedy.actions.prove import Prove
 from remedy.backups.values import Judgement
 from remedy.core.canon import Json
 from remedy.engine.outcome import Outcome, Step
@@ -26,10 +27,15 @@ _BUSY: Final = re.compile(r"ERROR (?:1205|1213|1053|1290|1317|1927)\b|is not emp
 
 
 def failing(outcome: Outcome) -> Step | None:
-    """The step at which a run ended, if it was one that used the backup: loading it, comparing what was loaded."""
+    """The step at which a run ended, if it was one that used the backup: loading it, comparing what was loaded.
+
+    In an isolated server everything from the first stream on does: nothing else is in there.
+    """
     if outcome.status != "failed":
         return None
     streams = {f"{n}" for n, change in enumerate(outcome.plan.changes, 1) if change.seen and change.transfer}
+    if outcome.plan.action == Prove.name and streams:
+        streams = {f"{n}" for n in range(min(map(int, streams)), len(outcome.plan.changes) + 1)}
     first = next((step for step in outcome.steps if not step.ok and step.name.isdecimal()), None)
     return first if first is not None and first.name in streams else None
 

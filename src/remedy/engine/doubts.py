@@ -6,11 +6,11 @@ live and on what else is known. Leaves to others: the comparison itself (`backup
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from remedy.backups import naming, plausible
+from remedy.backups import formats, naming, plausible
 from remedy.backups.plausible import Live
 from remedy.backups.values import LEVELS, Backup, Contents, Finding, Judgement, reaches
 from remedy.engine.verdicts import Known
@@ -18,6 +18,9 @@ from remedy.engine.verdicts import Known
 _WHOLE: Final = "whole"
 #: What says that a backup has lost something beside another one.
 _LOSSES: Final = frozenset({"missing-tables", "shrunken", "objects-missing", "no-data"})
+
+#: What the files of a server do not tell before one is started on them.
+_INSIDE: Final = frozenset({"objects-missing", "no-rows", "shrunken", "definers", "definer-missing"})
 
 
 class Doubts:
@@ -35,7 +38,7 @@ class Doubts:
         every = {sha256: one for sha256, one in every.items() if sha256 not in put_aside}
         good = self._baseline(sorted(every.values(), key=lambda one: one.contents.facts.time))
         return {
-            backup: replace(one, findings=(*one.findings, *_aside(backup), *self._said(one, _before(one, good))))
+            backup: replace(one, findings=(*one.findings, *_aside(backup), *self._known(backup, one, good)))
             if reaches(one.level, _WHOLE)
             else one
             for backup, one in known.items()
@@ -53,6 +56,14 @@ class Doubts:
             if not lost or reaches(one.level, LEVELS[-1]):
                 found.append(one)
         return found
+
+    def _known(self, backup: Backup, judgement: Judgement, good: list[Judgement]) -> Iterator[Finding]:
+        """What is said of it; of files that no server was started on yet, nothing about rows and definitions."""
+        physical = backup.format in formats.registered() and formats.named(backup.format).kind == "physical"
+        unseen = physical and not reaches(judgement.level, LEVELS[-1])
+        for finding in self._said(judgement, _before(judgement, good)):
+            if not (unseen and finding.code in _INSIDE):
+                yield finding
 
     def _said(self, judgement: Judgement, last: Judgement | None) -> tuple[Finding, ...]:
         key = judgement.sha256, last.sha256 if last else ""

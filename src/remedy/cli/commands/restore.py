@@ -15,7 +15,7 @@ from remedy.cli.commands.backup import complete
 from remedy.cli.options import acting, common
 from remedy.cli.world import world
 from remedy.core.canon import Json
-from remedy.core.errors import NoValidBackup, RecordUnavailable, RemedyError, TargetUnfit, UsageError
+from remedy.core.errors import NoValidBackup, Partial, RecordUnavailable, RemedyError, TargetUnfit, UsageError
 
 if TYPE_CHECKING:
     from remedy.actions.restore import Restore
@@ -225,7 +225,10 @@ class _Restoring:
         if staging.needed(choice, logs[0] if logs else None):
             if self.around.options.dry_run:
                 return self._told(action, choice)
-            action = staging.through(self.acting, action, choice, logs)
+            staged = staging.through(self.acting, action, choice, logs)
+            if staged is None:
+                return Partial.exit_code
+            action = staged
         job = Job(action, self.around.target(host), Site(), self.around.context(self.incident))
         code = self.acting.carry([job], self.incident)
         if staging.run and acting_failed(self.acting):

@@ -1,8 +1,8 @@
 r"""The rows of a table as a sum that depends neither on their order nor on how their values are written.
 
 Decides when two texts of a row are the same row: each value is reduced to what it means, and the SHA-256 of the row is
-added up modulo 2^256 (Clarke et al., Incremental Multiset Hash Functions, MSet-Add-Hash). A second opinion, asked when
-the digest of the text differs: it looks into every value, and costs as much as that. Understood are
+added up modulo 2^256, without a key: it tells accidents, and nobody chooses what was loaded. A second opinion, asked
+when the digest of the text differs: it looks into every value, and costs as much as that. Understood are
 
     (1,'it''s',NULL,0x00FF)    (1,"it's",NULL,_binary '\0\xFF')
 
