@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from benchmarks.estate import BrokenRun
 
-REMEDY: Final = str(Path(sys.executable).with_name("remedy"))
 PYTHON: Final = sys.executable
 #: What a server for a database of some gigabytes has; all else is MariaDB's default. The binary log is on.
 OPTIONS: Final = (
@@ -31,10 +31,6 @@ SCHEMA: Final = "site"
 _SCHEMAS: Final = (SCHEMA, f"{SCHEMA}__in", f"{SCHEMA}__undo")
 _PATIENCE: Final = 60.0
 _CHARSET: Final = "--default-character-set=utf8mb4"
-
-
-class BrokenRun(Exception):
-    """A contender did not do what it claims: its time does not count, and the whole benchmark ends."""
 
 
 @dataclass(slots=True)
@@ -78,9 +74,8 @@ class DatabaseHost:
 
     def count(self, schema: str = SCHEMA) -> dict[str, int]:
         """The rows of every table."""
-        asked = f"SELECT table_name FROM information_schema.tables WHERE table_schema='{schema}' AND "
-        tables = [row[0] for row in self.sql(f"{asked}table_type='BASE TABLE' AND table_name <> 'remedy__kept'")]
-        counts = self.sql("".join(f"SELECT COUNT(*) FROM `{schema}`.`{name}`;\n" for name in tables))
+        tables = [row[0] for row in self.sql(f"SHOW FULL TABLES FROM `{schema}` WHERE table_type='BASE TABLE'")]
+        counts = self.sql("".join(f"SELECT COUNT(*) FROM `{schema}`.`{name}`;\n" for name in tables))  # noqa: S608 -- ours
         return {name: int(row[0]) for name, row in zip(tables, counts, strict=True)}
 
     def require_restored(self, schema: str = SCHEMA) -> None:
@@ -207,5 +202,9 @@ def database_host(folder: Path) -> Iterator[DatabaseHost]:
         host.start()
         try:
             yield host
+        except BaseException:
+            if host.server is not None and host.server.poll() is not None:
+                print((folder / "server.log").read_text(errors="replace")[-3000:], file=sys.stderr)
+            raise
         finally:
             host.stop()

@@ -34,8 +34,8 @@ class Run:
     """One run. Times in seconds since the process was started.
 
     `cpu` is user and system time of the process and of every descendant that was waited for; a daemon it leaves behind
-    is not in it. `marks` says, by mark and host, when a line of output told of it. `peak` is the most memory that it, or
-    any of those descendants by itself, had at once, in bytes.
+    is not in it. `marks` says, by mark and host, when a line of output told of it. `peak` is the most memory that it or
+    any of those descendants had at once, in bytes.
     """
 
     status: int

@@ -26,7 +26,8 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import database
-from benchmarks.database_host import NAME, OPTIONS, PYTHON, REMEDY, SCHEMA, BrokenRun, DatabaseHost, database_host
+from benchmarks.database_host import NAME, OPTIONS, PYTHON, SCHEMA, DatabaseHost, database_host
+from benchmarks.estate import REMEDY, BrokenRun
 from benchmarks.measuring import Run, busy, load, measure
 
 from remedy.lab.database import parsed_size
@@ -44,7 +45,7 @@ _APPLIED: Final = (0,)
 #: When a restore has come so far, by the events that it streams.
 _MARKS: Final = {
     mark: rf'^(?=.*"event": ?"reply")(?=.*"ok": ?true)(?=.*"text": ?"{begins}).*"target": ?"([^"]+)"'
-    for mark, begins in (("loaded", "load "), ("compared", "dump "), ("live", "cut over"))
+    for mark, begins in (("loaded_at", "load "), ("compared", "dump "), ("live", "cut over"))
 }
 _PHYSICAL: Final = """
 mariadb-backup --prepare --target-dir="$1" >"$3" 2>&1 && mariadb-backup --copy-back --target-dir="$1" --datadir="$2" \
@@ -70,11 +71,11 @@ class Contender:
 
 def restore(*, quick: bool, size: str, rounds: int) -> Iterator[tuple[str, Json]]:
     """Measure in namespaces of its own, for the machine shall notice nothing; one case after the other."""
-    for wanted, number in ([(size or QUICK, rounds)] if quick or size else [(FULL, rounds), (QUICK, 1)]):
+    for wanted, number in [(size or QUICK, rounds)] if quick or size else [(FULL, rounds), (QUICK, 1)]:
         argv = ["unshare", "--net", "--mount", "--propagation", "private", PYTHON, __file__, wanted, str(number)]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout or ():
-                yield tuple(json.loads(line))  # type: ignore[misc] -- a pair of name and case
+                yield tuple(json.loads(line))  # type: ignore[misc]
         if process.returncode:
             raise BrokenRun(f"the part that restores {wanted} ended with {process.returncode}")
 
@@ -97,7 +98,7 @@ def _case(facts: Json, measured: Callable[[], Iterator[tuple[str, Json]]]) -> Js
     before = {"load_before": load(), "busy_before": round(busy(), 2)}
     runs: dict[str, list[Json]] = {}
     for name, run in measured():
-        runs.setdefault(name, []).append(run)
+        runs.setdefault(name, []).append(run | {"rate": round(facts["dump"] / 1e6 / _seconds(run), 1)})
     return {"floor": next(iter(runs)), "hosts": 0, **before, "load_after": load(), **facts, "runs": runs}
 
 
@@ -111,19 +112,40 @@ def _prepare(host: DatabaseHost, size: int) -> Json:
     for argv in (
         ["zstd", "-q", "-3", "--check", str(plain), "-o", str(host.copy("zst") / _FILES["zst"])],
         ["sh", "-c", 'gzip -c -6 "$1" >"$2"', "-", str(plain), str(host.copy("gz") / _FILES["gz"])],
-        [*("mydumper", "-S", f"{host.folder}/s", "-u", "root", "-B", SCHEMA, "-W", "-F", "32", "-t", "2"), "-o"]
-        + [str(host.folder / "mydumper")],
+        [
+            "mydumper",
+            "-S",
+            f"{host.folder}/s",
+            "-u",
+            "root",
+            "-B",
+            SCHEMA,
+            "-WF",
+            "32",
+            "-o",
+            f"{host.folder}/mydumper",
+        ],
         ["mariadb-backup", *host.login, "--backup", f"--datadir={host.folder}/data", f"--target-dir={backup}"],
     ):
         _say(argv[0] if argv[0] != "sh" else "gzip")
         subprocess.run(argv, check=True, capture_output=True)
-    for name, file in _FILES.items():
-        # A plain file says nothing of its bytes; everybody else's is checked with the sum as well.
-        sums = subprocess.run(["sha256sum", file], cwd=host.copy(name), check=True, capture_output=True)
-        (host.copy(name) / f"{file}.sha256").write_bytes(sums.stdout)
+    for name in _FILES:
+        _sum(host, name)
     stored = {name: (host.copy(name) / file).stat().st_size for name, file in _FILES.items()}
     options = " ".join(OPTIONS)
-    return {"dump": bytes_, "stored": stored, "rows": sum(host.rows.values()), "server": options, "way": "loopback sshd"}
+    return {
+        "dump": bytes_,
+        "stored": stored,
+        "rows": sum(host.rows.values()),
+        "server": options,
+        "way": "loopback sshd",
+    }
+
+
+def _sum(host: DatabaseHost, name: str) -> None:
+    """Put the checksum beside the backup of a copy: a plain file says nothing of its bytes."""
+    sums = subprocess.run(["sha256sum", _FILES[name]], cwd=host.copy(name), check=True, capture_output=True)
+    (host.copy(name) / f"{_FILES[name]}.sha256").write_bytes(sums.stdout)
 
 
 def _reads(host: DatabaseHost, name: str, rounds: int) -> Callable[[], Iterator[tuple[str, Json]]]:
@@ -163,11 +185,9 @@ def _takes(host: DatabaseHost, rounds: int) -> Callable[[], Iterator[tuple[str, 
         for _ in range(rounds):
             dump = [database.DUMP[0], *host.login, *database.DUMP[1:], "--hex-blob", _CHARSET, SCHEMA]
             yield floor, _run(floor, ["bash", "-c", script, "-", str(out), *dump], host)
-            before = set(host.copy("zst").iterdir())
             argv = [REMEDY, "-i", str(host.inventory), "--record", host.new_record(), "backup", "take"]
             yield "remedy backup take", _run("remedy backup take", [*argv, f"{SCHEMA}-zst", "--yes"], host)
-            for path in set(host.copy("zst").iterdir()) - before:
-                path.unlink()
+            _alone(host)
 
     return measured
 
@@ -204,18 +224,12 @@ def _contenders(host: DatabaseHost) -> Iterator[Contender]:
         words = [str(host.inventory), f"{SCHEMA}-{name}", str(host.folder / f"{name}.judged")]
         return [PYTHON, _STREAMS, "load", *words, _INTO, str(host.folder / "in.cnf"), str(clients)]
 
-    def whole(name: str) -> list[str]:
-        argv = [REMEDY, "-i", str(host.inventory), "--record", host.new_record(), "restore", f"{SCHEMA}-{name}"]
-        return [*argv, "--latest-valid", "--yes", "--jsonl", "--no-safety-backup", "benchmark"]
-
     yield Contender("mariadb < dump.sql", ["sh", "-c", 'f=$1; shift; exec "$@" <"$f"', "-", plain, *client], host.empty)
     # What it replaces is what was loaded before it.
     for name, every in (("zst", True), ("plain", False)):
-        yield Contender(f"remedy restore, {name}", whole(name), lambda: _again(host), marks=True, every=every)
+        yield Contender(f"remedy restore, {name}", _whole(host, name), lambda: _again(host), marks=True, every=every)
     yield Contender("myloader, 2 threads", loader(2, "-e"), host.empty)
-    yield Contender(
-        "remedy's load alone, zst, 2 clients", alone("zst", 2), lambda: _incoming(host), into=_INTO
-    )
+    yield Contender("remedy's load alone, zst, 2 clients", alone("zst", 2), lambda: _incoming(host), into=_INTO)
     piped = 'f=$1; shift; zstd -dcq "$f" | "$@"'
     yield Contender("zstd -dc | mariadb", ["sh", "-c", piped, "-", zst, *client], host.empty, every=False)
     yield Contender("myloader, 2 threads, no binary log", loader(2), host.empty, every=False)
@@ -225,8 +239,22 @@ def _contenders(host: DatabaseHost) -> Iterator[Contender]:
     )
 
 
+def _whole(host: DatabaseHost, name: str) -> list[str]:
+    argv = [REMEDY, "-i", str(host.inventory), "--record", host.new_record(), "restore", f"{SCHEMA}-{name}"]
+    return [*argv, "--latest-valid", "--yes", "--jsonl", "--no-safety-backup", "benchmark"]
+
+
+def _alone(host: DatabaseHost) -> None:
+    """Let nothing but the backups that all are measured with stay in the copies."""
+    for name, file in _FILES.items():
+        for path in host.copy(name).iterdir():
+            if not path.name.startswith(file):
+                path.unlink()
+
+
 def _again(host: DatabaseHost) -> None:
-    """Let what is live stay, and let go of what an earlier restore has kept."""
+    """Let what is live stay, and let go of what an earlier restore has kept and backed up."""
+    _alone(host)
     host.sql(f"DROP DATABASE IF EXISTS {SCHEMA}__undo")
     host.settle()
 
@@ -244,7 +272,7 @@ def _incoming(host: DatabaseHost) -> None:
 
 def _frozen(host: DatabaseHost) -> float:
     """Seconds for which writes were held: the cut-over's own word."""
-    rows = host.sql(f"SELECT definition FROM {SCHEMA}__undo.remedy__kept WHERE kind='cut-over'")
+    rows = host.sql(f"SELECT definition FROM {SCHEMA}__undo.remedy__kept WHERE kind='cut-over'")  # noqa: S608 -- ours
     return int(rows[-1][0]) / 1000
 
 
@@ -271,17 +299,24 @@ def _cut_over(host: DatabaseHost) -> Callable[[], Iterator[tuple[str, Json]]]:
         made = "CREATE TABLE `{0}`.t{1} (id INT PRIMARY KEY, name VARCHAR(40)); INSERT INTO `{0}`.t{1} VALUES (1,'a');"
         host.sql("".join(made.format(SCHEMA, number) for number in range(_TABLES)))
         host.sql(
-            f"CREATE VIEW {SCHEMA}.v AS SELECT * FROM {SCHEMA}.t1;"
+            f"CREATE VIEW {SCHEMA}.v AS SELECT * FROM {SCHEMA}.t1;"  # noqa: S608 -- ours
             f"CREATE TRIGGER {SCHEMA}.g BEFORE INSERT ON {SCHEMA}.t2 FOR EACH ROW SET NEW.name = 'b'"
         )
         host.rows = host.count()
-        for path in host.copy("plain").iterdir():
-            path.unlink()
         database.dump(host.login, host.copy("plain") / _FILES["plain"])
+        _sum(host, "plain")
         for _ in range(3):
             _again(host)
             argv = [REMEDY, "-i", str(host.inventory), "--record", host.new_record(), "restore", f"{SCHEMA}-plain"]
-            argv += ["--latest-valid", "--yes", "--jsonl", "--no-safety-backup", "benchmark", "--accept", "unverifiable"]
+            argv += [
+                "--latest-valid",
+                "--yes",
+                "--jsonl",
+                "--no-safety-backup",
+                "benchmark",
+                "--accept",
+                "unverifiable",
+            ]
             run = _run("remedy restore", argv, host, marks=_MARKS)
             host.require_restored()
             for path in set(host.copy("plain").iterdir()) - {host.copy("plain") / _FILES["plain"]}:
@@ -298,7 +333,9 @@ def _run(name: str, argv: Sequence[str], host: DatabaseHost, marks: dict[str, st
     if run.status not in _APPLIED:
         raise BrokenRun(f"{name} ended with {run.status}: {run.said}")
     _say(f"  {name:<45} {run.wall:8.2f} s")
-    kept: Json = {"wall": round(run.wall, 3), "cpu": round(run.cpu, 3), "peak": round(run.peak / 1e6, 1)}
+    kept: Json = {"wall": round(run.wall, 3), "cpu": round(run.cpu, 3)}
+    if "remedy" in name:  # of others this would be the memory of this process, which they were forked from
+        kept["peak"] = round(run.peak / 1e6, 1)
     kept |= {"server_cpu": round(host.cpu() - server, 2)}
     for mark, times in (run.marks or {}).items():
         kept[mark] = round(times[NAME], 3) if NAME in times else None
@@ -313,8 +350,24 @@ def _steps(run: Run) -> Json:
     return {"steps_wall": float(found[1]), "steps_cpu": float(found[2])} if found else {}
 
 
+def _seconds(run: Json) -> float:
+    """Until the data is live, or the stream has ended."""
+    return float(next(run[key] for key in ("live", "steps_wall", "wall") if key in run))
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def tools() -> dict[str, Sequence[str]]:
+    """What the results depend on, and how each says its version."""
+    return {
+        "remedy": [REMEDY, "--version"],
+        "mariadbd": ["mariadbd", "--version"],
+        "mydumper": ["mydumper", "--version"],
+        "zstd": ["zstd", "--version"],
+        "openssh": ["ssh", "-V"],
+    }
 
 
 def missing() -> str:

@@ -1,7 +1,8 @@
 """Measure remedy beside what a user would pick instead, in the lab. By hand, as root, on a quiet machine.
 
-    python benchmarks/run.py                          everything (about 15 minutes)
+    python benchmarks/run.py                          everything (about half an hour)
     python benchmarks/run.py start-up one             some cases
+    python benchmarks/run.py restore --quick          recovery, with a small database (without: 12 minutes)
     python benchmarks/run.py fan-out --delay 0 --hosts 50 --rounds 3
 
 Results go to benchmarks/results/DATE.json, cases merged into what the file has, and as tables to standard output.
@@ -13,16 +14,19 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cases, machine, tables
+from benchmarks import cases, machine, restore, tables
 from benchmarks.estate import BrokenRun
 
 from remedy.core.errors import RemedyError
+
+_RESTORE = "restore"
 
 
 def main() -> int:
@@ -34,7 +38,12 @@ def main() -> int:
         found = json.loads(given.out.read_text(encoding="utf-8"))
         print("\n".join(tables.table(name, case) for name, case in found["cases"].items()))
         return 0
-    if lack := cases.missing():
+    chosen_cases = given.case or [*cases.CASES, _RESTORE]
+    lacks = [
+        restore.missing() if _RESTORE in chosen_cases else "",
+        cases.missing() if {*chosen_cases} - {_RESTORE} else "",
+    ]
+    if lack := "\n".join(filter(None, lacks)):
         print(lack, file=sys.stderr)
         return 1
     settings = cases.Settings(
@@ -44,10 +53,10 @@ def main() -> int:
         delays=tuple(given.delay or (0, 20)),
         only=tuple(given.only or ()),
     )
-    for chosen in given.case or cases.CASES:
+    for chosen in chosen_cases:
         print(chosen, file=sys.stderr, flush=True)
         try:
-            for name, found in cases.CASES[chosen](settings):
+            for name, found in _measured(chosen, settings, given):
                 _keep(given.out, name, found)
                 print(tables.table(name, found), flush=True)
         except (BrokenRun, RemedyError, TimeoutError) as error:
@@ -59,17 +68,27 @@ def main() -> int:
     return 0
 
 
+def _measured(chosen: str, settings: cases.Settings, given: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    if chosen == _RESTORE:
+        return restore.restore(quick=given.quick, size=given.size, rounds=given.slow_rounds)
+    return cases.CASES[chosen](settings)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     today = Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y-%m-%d}.json"
-    names = ", ".join(cases.CASES)
+    names = [*cases.CASES, _RESTORE]
     # argparse wants the empty list among the choices, or naming no case would be an error.
-    parser.add_argument("case", nargs="*", choices=[*cases.CASES, []], metavar="CASE", help=f"of {names}; default all")
+    parser.add_argument(
+        "case", nargs="*", choices=[*cases.CASES, _RESTORE, []], metavar="CASE", help=f"of {names}; default all"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender (start-up: four times that)")
     parser.add_argument("--slow-rounds", type=int, default=3, help="runs of those that take long")
     parser.add_argument("--hosts", type=int, default=100)
     parser.add_argument("--delay", type=float, action="append", metavar="MS", help="round trip; default 0 and 20")
     parser.add_argument("--only", action="append", metavar="CONTENDER", help="a function of contenders.py")
+    parser.add_argument("--quick", action="store_true", help="recovery: a database of 150 MB alone")
+    parser.add_argument("--size", default="", help="recovery: of this size alone, such as 500M")
     parser.add_argument("--out", type=Path, default=today)
     parser.add_argument("--tables", action="store_true", help="measure nothing, print what the file has")
     return parser.parse_args()
@@ -80,7 +99,8 @@ def _keep(path: Path, name: str, found: dict[str, Any]) -> None:
     kept: dict[str, Any] = {"schema_version": 1, "cases": {}}
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
-    kept["machine"] = machine.describe(cases.tools())
+    tools = {**(restore.tools() if not restore.missing() else {}), **(cases.tools() if not cases.missing() else {})}
+    kept["machine"] = machine.describe(tools)
     kept["cases"][name] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **found}
     path.parent.mkdir(exist_ok=True)
     new = path.with_suffix(".new")

@@ -7,6 +7,8 @@ from typing import Any, Final
 from benchmarks.measuring import middle
 
 Json = dict[str, Any]
+#: What is true of a part of a process as well as of the whole.
+_ANYWAY: Final = frozenset({"rate", "frozen", "server_cpu", "peak"})
 #: Above this share of the machine in other hands when a case began, its figures are marked as noisy.
 _NOISY: Final = 0.15
 
@@ -21,6 +23,13 @@ def table(name: str, case: Json) -> str:
         ("loaded", "rules loaded", 1, "s"),
         ("confirmed", "confirmed", 1, "s"),
         ("done", "last live host done", 1, "s"),
+        ("rate", "dump text", 1, "MB/s"),
+        ("loaded_at", "loaded", 1, "s"),
+        ("compared", "compared", 1, "s"),
+        ("live", "live (ratio)", 1, "s"),
+        ("frozen", "writes held", 1, "s"),
+        ("server_cpu", "server CPU", 1, "s"),
+        ("peak", "peak memory", 1, "MB"),
     ]
     columns = [entry for entry in optional if any(entry[0] in run for row in runs.values() for run in row)]
     head = ["", "n", "median", "min to max", *(["ratio"] if base else []), "client CPU"]
@@ -34,8 +43,10 @@ def table(name: str, case: Json) -> str:
         cells += [f"{share * 1000 / max(1, case['hosts']):.1f} ms{' a host' if case['hosts'] > 1 else ''}"]
         for key, _, scale, unit in columns:
             # Marks count from the process start; where only the steps count they would mislead.
-            found = [run[key] for run in row if key in run and "steps_wall" not in run]
+            found = [run[key] for run in row if key in run and ("steps_wall" not in run or key in _ANYWAY)]
             cells.append(f"{middle(found) * scale:.{3 if unit == 's' else 0}f} {unit}" if found else "")
+            if key == "live" and found and base:
+                cells[-1] += f" ({middle(found) / base:.2f})"
         lines.append(_row(cells))
     return "\n".join(lines) + "\n"
 

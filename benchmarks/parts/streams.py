@@ -22,7 +22,6 @@ from remedy.cli.options import Common
 from remedy.cli.world import World
 from remedy.core.canon import canonical, decode, encode
 
-
 T = TypeVar("T")
 
 

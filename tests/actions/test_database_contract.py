@@ -1,8 +1,8 @@
 """The contract of the actions that restore a database, on a real server with real backups.
 
-Re-plans are equal, planning changes nothing, what is there afterwards is exactly what the backup holds, undo returns the
-world to its start and loses nothing, every expectation fails when the world is broken on purpose, and a process killed
-at any moment leaves production whole and a run that `resume` and `undo` end well.
+Re-plans are equal, planning changes nothing, what is there afterwards is exactly what the backup holds, undo returns to
+the start and loses nothing, every expectation fails when the world is broken on purpose, and a process killed at any
+moment leaves production whole and a run that `resume` and `undo` end well.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def test_the_rights_to_call_a_routine_survive(shop: Shop) -> None:
 
 
 def test_undo_returns_to_the_start(shop: Shop) -> None:
-    """After an undo all is as it was before, but for the backups that were taken and what is kept of the restored data."""
+    """After an undo all is as it was before, but for the backups that were taken and the restored data, kept aside."""
     before = shop.everything()
     restored(shop)
     outcome = shop.undo()
@@ -146,7 +146,7 @@ def test_a_table_and_rows_made_meanwhile_move_along(shop: Shop) -> None:
 
 
 def test_a_view_made_meanwhile_stops_it(shop: Shop) -> None:
-    """A definition that was made after the plan would be lost: nothing is moved, everything is taken back, it is said."""
+    """A definition made after the plan would be lost: nothing is moved, everything is taken back, and it is said."""
     before = shop.everything()
     action = shop.restore()
     plan, engine = shop.plan(action), shop.engine()

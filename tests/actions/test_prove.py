@@ -20,6 +20,7 @@ from remedy import actions
 from remedy.actions.prove import Prove
 from remedy.actions.recovery import instance
 from remedy.actions.recovery.instance import Instance
+from remedy.actions.undo import Undo
 from remedy.backups import binlog, containers, transfers
 from remedy.backups.binlog import Search, Stretch, Until
 from remedy.backups.transfers import Compare, Load, Staged
@@ -27,7 +28,7 @@ from remedy.backups.values import Contents, File, Judgement, Question, Table
 from remedy.core.canon import Json, decode, encode
 from remedy.core.errors import ConnectFailed, Refused, TargetUnfit, UsageError
 from remedy.core.values import Plan, Probe
-from remedy.engine import proof
+from remedy.engine import proof, replay
 from remedy.engine.outcome import Outcome
 from remedy.transports.guard import CONTROLLER
 
@@ -104,6 +105,7 @@ def world(backed: Backed) -> Iterator[World]:
     """The world with an empty record; nothing is left of isolated servers at the end."""
     backed.world.pages.entries.clear()
     backed.world.pages.leases.clear()
+    backed.world.lives.clear()
     yield backed.world
     assert backed.world.left() == []
 
@@ -224,13 +226,29 @@ def test_killed_at_any_moment(world: World) -> None:
     assert whole.status == "verified", whole.doubts
     changes = world.lives[-1].changes
     assert len(changes) == len(world.plan(action).changes)
-    for moment in changes:
+    # After the start, the load, the mark that it was compared, and the removal.
+    for moment in (changes[1], changes[3], changes[5], changes[-1]):
         world.pages.entries.clear()
         world.pages.leases.clear()
         world.killed(action, "R1", moment)
         [outcome] = world.resume()
         assert outcome.status == "verified", (moment, outcome.doubts)
         assert world.left() == []
+
+
+def test_undone_at_any_moment(world: World) -> None:
+    """Killed after the start or the load, `undo` takes back what is there, which is then nothing."""
+    action = world.prove("site-1.sql")
+    world.act(action, "R0")
+    for moment in (world.lives[0].changes[1], world.lives[0].changes[3]):
+        world.pages.entries.clear()
+        world.pages.leases.clear()
+        world.killed(action, "R1", moment)
+        assert world.left() != []
+        plan = replay.read(world.engine().journal, "R1").plan
+        assert world.act(Undo(plan), "U1").status == "verified"
+        assert world.left() == []
+        assert world.resume() == []
 
 
 def test_expectation_fails_when_something_is_left(world: World) -> None:
@@ -271,28 +289,24 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("how", ["flipped", "deleted", "halved"])
-def test_physical_damage_that_prepare_accepts(world: World, how: str) -> None:
-    """A flipped bit, a missing and a cut file, of which mariadb-backup says "completed OK!", are no proof."""
+def test_physical_damage_that_prepare_accepts(world: World) -> None:
+    """A flipped bit, a missing and a cut file, of which mariadb-backup says "completed OK!", are each found."""
     place = Path(world.copy.path) / "bad"
     shutil.copytree(Path(world.copy.path) / "full", place)
     subprocess.run(("mariadb-backup", "--prepare", f"--target-dir={place}"), check=True, capture_output=True)
     good = world.judged(world.backups()["bad"])
-    data = place / "site" / "orders.ibd"
-    if how == "flipped":
-        flip(data, 16384 * 4 + 300)
-    elif how == "deleted":
-        data.unlink()
-    else:
-        os.truncate(data, 16384 * 4)
+    flip(place / "site" / "orders.ibd", 16384 * 4 + 300)
+    (place / "site" / "customer.ibd").unlink()
+    os.truncate(place / "site" / "visit.ibd", 16384 * 3)
     backup = world.backups()["bad"]
     now = world.judged(backup)
-    assert [f.code for f in now.findings if f.code != "unverifiable"] != []
+    assert {f.code for f in now.findings} == {"missing", "page", "truncated", "unverifiable"}
     # As if reading had found nothing: the server started on it has to.
     action = replace(world.prove("bad", judgement=replace(good, sha256=now.sha256)), backup=backup)
     outcome = world.act(action)
     assert outcome.status == "failed"
-    assert "orders" in failing(outcome)
+    assert "3 of 3 tables are damaged" in failing(outcome)
+    assert judged(world, action, outcome).findings[-1].code == "proof"
     shutil.rmtree(place)
 
 

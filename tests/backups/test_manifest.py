@@ -22,6 +22,7 @@ from remedy.backups.manifest import (
 )
 from remedy.backups.ports import Damaged
 from remedy.backups.values import Contents, Facts, Finding, Object, Table
+from remedy.core.canon import canonical
 
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 GOOD = Manifest(
@@ -56,8 +57,8 @@ def test_a_manifest_comes_back_as_it_was() -> None:
     """What is written is read back equal, on one line of canonical JSON."""
     data = encoded(GOOD)
     assert decoded(data) == GOOD
+    assert data == canonical(json.loads(data)) + b"\n"
     assert data.count(b"\n") == 1
-    assert data.startswith(b'{"binlog":"bin.000002:4711","charset":')
 
 
 def test_a_manifest_of_an_older_version_is_read() -> None:

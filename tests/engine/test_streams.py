@@ -21,8 +21,8 @@ from remedy.core.values import Change, Command, Context, Expect, Plan, Site, Tar
 from remedy.engine import replay
 from remedy.engine.job import Event
 
-START = {"copy": "", "in": "", "rows": "", "live": "old", "after": ""}
-END = {"copy": "safe", "in": "made", "rows": "loaded", "live": "new", "after": "taken"}
+START = {"copy": "", "in": "", "rows": "", "unit": "runs", "live": "old", "after": ""}
+END = {"copy": "safe", "in": "made", "rows": "loaded", "unit": "runs", "live": "new", "after": "taken"}
 
 
 def step(place: str, content: str, *, halfway: str = "", undo: bool = True) -> Change:
@@ -40,7 +40,7 @@ def stream(place: str, content: str, *, seen: bool = False) -> Change:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """An action of the shape of a restore: a backup, a schema, a load, a cut-over, another backup."""
+    """An action of the shape of a restore: a backup, a schema, a load, a cut-over while a unit rests."""
 
     name: ClassVar[str] = "restore"
     seen: bool = False
@@ -58,9 +58,10 @@ class Recover:
                 stream("copy", "safe"),
                 step("in", "made"),
                 stream("rows", "loaded", seen=self.seen),
+                step("unit", "rests"),
                 step("live", "new", halfway=wanted("half")),
             ),
-            keep=(stream("after", "taken"),),
+            keep=(replace(step("unit", "runs", undo=False), before=wanted("rests")), stream("after", "taken")),
             expects=(Expect("the new data is live", target.name, get("live"), wanted("new")),),
         )
 
@@ -75,6 +76,8 @@ def begin(ends_after: int | None = None, *, seen: bool = False) -> Desk:
 
 
 EVERY = range(1, begin().lives[-1].deeds + 1)
+#: The moment at which the last step before the confirmation has been recorded.
+CUT_OVER = 3 + 3 * 5
 
 
 def resume(desk: Desk, ends_after: int | None = None) -> None:
@@ -109,13 +112,13 @@ def recorded(desk: Desk, place: str) -> bool:
 def tear(desk: Desk) -> None:
     """Where a process died inside the cut-over, the host may have done half of it."""
     steps = replay.read(desk.journal(), "R1").steps if begun(desk) else {}
-    if steps.get("4") == "in doubt":
+    if steps.get("5") == "in doubt":
         desk.toy.places["live"] = "half"
 
 
 def test_there_are_moments_enough() -> None:
     """The count of moments covers every entry, every change and stream, and the lease."""
-    assert len(EVERY) == len(["hold", "plan", "approval", *["intent", "send", "sent"] * 5, "verify", "outcome"])
+    assert len(EVERY) == len(["hold", "plan", "approval", *["intent", "send", "sent"] * 7, "verify", "outcome"])
 
 
 def test_progress_is_told() -> None:
@@ -135,7 +138,9 @@ def test_what_came_of_a_stream_is_recorded() -> None:
         "2": None,
         "3": {"sha256": "loaded"},
         "4": None,
-        "k1": {"sha256": "taken"},
+        "5": None,
+        "k1": None,
+        "k2": {"sha256": "taken"},
     }
 
 
@@ -154,7 +159,7 @@ def test_stopped_inside_a_stream(place: str) -> None:
     with pytest.raises(Interrupted, match="stopped before the next step"):
         desk.apply(Recover(), engine=engine)
     assert desk.toy.places[place] == ""
-    assert replay.read(desk.journal(), "R1").steps[{"copy": "1", "rows": "3", "after": "k1"}[place]] == "in doubt"
+    assert replay.read(desk.journal(), "R1").steps[{"copy": "1", "rows": "3", "after": "k2"}[place]] == "in doubt"
     resume(desk)
     assert desk.toy.places == END
     assert desk.journal().outcomes("R1") == ["verified"]
@@ -183,7 +188,8 @@ def test_killed_then_undone(moment: int, seen: bool) -> None:  # noqa: FBT001 --
     desk = begin(moment, seen=seen)
     tear(desk)
     undo(desk)
-    assert {place: desk.toy.places[place] for place in ("in", "live")} == {"in": "", "live": "old"}
+    there = {place: desk.toy.places[place] for place in ("in", "unit", "live")}
+    assert there == {"in": "", "unit": "runs", "live": "old"}
     if seen:
         assert desk.toy.places["rows"] == ""
     now = dict(desk.toy.places)
@@ -191,7 +197,7 @@ def test_killed_then_undone(moment: int, seen: bool) -> None:  # noqa: FBT001 --
     assert desk.toy.places == now
 
 
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.booleans(), st.booleans())
+@given(st.integers(1, 26), st.integers(1, 26), st.integers(1, 26), st.booleans(), st.booleans())
 def test_interrupted_again_and_again(first: int, second: int, third: int, seen: bool, undone: bool) -> None:  # noqa: FBT001 -- drawn
     """However often run, `resume` and `undo` are killed, half of a cut-over left behind, the last one ends well."""
     desk = begin(first, seen=seen)
@@ -213,7 +219,7 @@ def test_a_stream_is_carried_again_when_what_it_stood_on_is_gone() -> None:
 
     What does not stand on it, the backup before and the one after, is carried once.
     """
-    desk = begin(EVERY[-6])
+    desk = begin(CUT_OVER)
     assert recorded(desk, "rows")
     desk.toy.places |= {"in": "", "rows": ""}
     desk.toy.carried.clear()
@@ -252,15 +258,15 @@ def test_a_step_that_may_still_be_at_work() -> None:
     """A session that broke half way through a step leaves the run open: nothing is taken back behind its back."""
     desk = Desk()
     desk.toy.places = dict(START)
-    desk.toy.fates.extend(["", "", "", "half"])
+    desk.toy.fates.extend(["", "", "", "", "half"])
     with pytest.raises(ConnectionLost):
         desk.apply(Recover())
-    assert desk.toy.places == {**START, "copy": "safe", "in": "made", "rows": "loaded", "live": "half"}
+    assert desk.toy.places == {**END, "unit": "rests", "live": "half", "after": ""}
     resume(desk)
     assert desk.toy.places == END
 
 
-@pytest.mark.parametrize(("fate", "failing"), [("refuse", 3), ("refuse", 4), ("spoil", 4)])
+@pytest.mark.parametrize(("fate", "failing"), [("refuse", 3), ("refuse", 5), ("spoil", 5)])
 def test_a_refused_step_takes_back_what_was_done(fate: str, failing: int) -> None:
     """When a step is refused everything before it is undone, and so is the half that the step itself has left."""
     desk = Desk()
@@ -284,7 +290,7 @@ def test_a_step_refused_after_resuming(moment: int) -> None:
 
 def test_somebody_else_at_the_place_of_a_cut_over() -> None:
     """An answer that is neither before, after nor half way stops `resume`, and `undo` without force."""
-    desk = begin(EVERY[-6])
+    desk = begin(CUT_OVER)
     desk.toy.places["live"] = "theirs"
     [run] = replay.unfinished(desk.journal())
     with pytest.raises(Refused, match="neither as it was"):

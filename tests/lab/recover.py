@@ -7,7 +7,6 @@ itself, and every claim.
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import time
@@ -28,6 +27,9 @@ DYING = str(Path(__file__).parent / "dying.py")
 COPIES = {"local": "db01", "building-b": "backup01", "off-site": "offsite"}
 #: The exit codes these tests meet.
 DONE, USAGE, CHANGES, PARTIAL, UNREACHABLE, UNVERIFIED, REFUSED, NO_BACKUP = 0, 2, 10, 20, 21, 22, 25, 27
+
+#: The command as it is typed.
+RESTORE = ("restore", "site", "--latest-valid", "--yes")
 
 _DUMP = (
     *("mariadb-dump", "--single-transaction", "--routines", "--events", "--triggers", "--skip-comments"),
@@ -53,6 +55,7 @@ class Site:
     lab: Lab
     remedy: Remedy
     db: Console = field(init=False)
+    started: list[subprocess.Popen[str]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Nothing is asked yet."""
@@ -139,7 +142,8 @@ class Site:
 
     def start(self, *words: str, wrapped: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Begin `remedy restore site --latest-valid --yes` and do not wait."""
-        return self.remedy.start("restore", "site", "--latest-valid", "--yes", *words, wrapped=wrapped)
+        self.started.append(self.remedy.start(*RESTORE, *words, wrapped=wrapped))
+        return self.started[-1]
 
     def paused(self, entry: str, *words: str, when: str = "after") -> subprocess.Popen[str]:
         """A restore that has stopped itself at the entry "kind step" of its record; `go_on` lets it continue."""
@@ -163,10 +167,55 @@ class Site:
         return {e["body"]["step"]: e["body"] for e in self.remedy.entries("sent") if e["run"] == run}
 
     def reset(self) -> None:
-        """The database and all copies as they were when the lab came up."""
+        """The database and all copies as they were when the lab came up; no restore of ours is left, stopped or not."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         self.lab.writers_stop()
         self.lab.clear()
         self.lab.reset_database()
+
+
+@dataclass
+class Ruined(Site):
+    """The site with its rows held to ransom, and what it looks like before and after a restore."""
+
+    old: str = field(init=False)
+    new: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Ruin it."""
+        super().__post_init__()
+        self.reset()
+        self.new = rows(self.content(self.newest()))
+        self.lab.ruin("db01", "rows")
+        self.old = self.dump()
+
+    def state(self) -> str:
+        """Which data is live, "old" or "new"; anything else, or a server that does not take writes, is neither."""
+        now = self.dump()
+        writable = self.sql("SELECT @@GLOBAL.read_only") == ["0"]
+        return "neither" if not writable else "old" if now == self.old else "new" if rows(now) == self.new else "neither"
+
+    def is_whole(self) -> bool:
+        """Whether it is the one or the other, within the moment that a cut-over takes to its end on its own."""
+        return eventually(lambda: self.state() != "neither", 10)
+
+    def killed(self, entry: str, when: str, *words: str, how: str = "SIGKILL") -> Said:
+        """Run remedy until it is sent a signal at an entry of its record."""
+        said = self.remedy(*words, wrapped=(DYING, entry, when, how))
+        assert said.code == (-signal.SIGKILL if how == "SIGKILL" else 130), (entry, when, said.code, said.err)
+        return said
+
+    def undone(self, run: str) -> None:
+        """Undo, drop what it keeps, and see that it is as it was before the restore."""
+        said = self.remedy("undo", run, "--yes", "--json")
+        assert (said.code, said.target["status"]) in {(DONE, "verified"), (DONE, "unchanged")}, (said.out, said.err)
+        assert self.dump() == self.old
+        assert self.left() in ([], ["schema site__in"])
+        self.sql("DROP DATABASE IF EXISTS site__in")
+        assert self.remedy("resume", "--json").document["targets"] == [], "nothing may be left to resume"
 
 
 def put_back(lab: Lab, *, store: bool = False) -> Iterator[Lab]:
@@ -200,10 +249,3 @@ def operator(lab: Lab, folder: Path, copies: Sequence[str] = ("local", "building
 def rows(dump: str) -> list[str]:
     """The lines of a dump that are rows, in any order."""
     return sorted(line.rstrip(",;") for line in dump.split("\n") if line.startswith("("))
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    """Kill a process of ours that may be stopped, and its children."""
-    if process.poll() is None:
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()

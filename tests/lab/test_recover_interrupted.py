@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.lab.contain import Said, eventually
-from tests.lab.recover import DONE, DYING, Site, operator, put_back, rows
+from tests.lab.recover import DONE, RESTORE, Ruined, operator, put_back
 
 from remedy.lab import Lab
 
@@ -25,6 +22,11 @@ POINTS = (
 )
 #: Of these, those after which the data is another one.
 LIVE = POINTS.index(("sent 6", "before"))
+#: Where a killed one is undone: once for each state in which it can leave the hosts.
+UNDONE = (
+    *(("approval", "after"), ("sent 1", "before"), ("sent 2", "before"), ("put 20", "at"), ("dump 5", "at")),
+    *(("sent 5", "before"), ("sent 6", "before"), ("sent k1", "before"), ("sent k2", "before"), ("outcome", "after")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,55 +35,12 @@ def calm(lab: Lab) -> Iterator[Lab]:
     yield from put_back(lab)
 
 
-@dataclass
-class Ruined(Site):
-    """The site with its rows held to ransom, and what it looks like before and after a restore."""
-
-    old: str = field(init=False)
-    new: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Ruin it."""
-        super().__post_init__()
-        self.reset()
-        self.new = rows(self.content(self.newest()))
-        self.lab.ruin("db01", "rows")
-        self.old = self.dump()
-
-    def state(self) -> str:
-        """Which data is live, "old" or "new"; anything else, or a server that does not take writes, is neither."""
-        now = self.dump()
-        writable = self.sql("SELECT @@GLOBAL.read_only") == ["0"]
-        return "neither" if not writable else "old" if now == self.old else "new" if rows(now) == self.new else "neither"
-
-    def is_whole(self) -> bool:
-        """Whether it is the one or the other, within the moment that a cut-over takes to its end on its own."""
-        return eventually(lambda: self.state() != "neither", 10)
-
-    def killed(self, entry: str, when: str, *words: str, how: str = "SIGKILL") -> Said:
-        """Run remedy until it is sent a signal at an entry of its record."""
-        said = self.remedy(*words, wrapped=(DYING, entry, when, how))
-        assert said.code == (-signal.SIGKILL if how == "SIGKILL" else 130), (entry, when, said.code, said.err)
-        return said
-
-    def undone(self, run: str) -> None:
-        """Undo, drop what it keeps, and see that it is as it was before the restore."""
-        said = self.remedy("undo", run, "--yes", "--json")
-        assert (said.code, said.target["status"]) in {(DONE, "verified"), (DONE, "unchanged")}, (said.out, said.err)
-        assert self.dump() == self.old
-        assert self.left() in ([], ["schema site__in"])
-        self.sql("DROP DATABASE IF EXISTS site__in")
-        assert self.remedy("resume", "--json").document["targets"] == [], "nothing may be left to resume"
-
-
 @pytest.fixture
 def site(calm: Lab, tmp_path: Path) -> Iterator[Ruined]:
     """The ruined site, and an operator who has the copy on db01 alone."""
-    yield Ruined(calm, operator(calm, tmp_path, ("local",)))
-    calm.clear()
-
-
-RESTORE = ("restore", "site", "--latest-valid", "--yes")
+    made = Ruined(calm, operator(calm, tmp_path, ("local",)))
+    yield made
+    made.reset()
 
 
 def test_killed_at_every_step_and_resumed(site: Ruined) -> None:
@@ -100,17 +59,36 @@ def test_killed_at_every_step_and_resumed(site: Ruined) -> None:
     site.undone(site.run())
 
 
-def test_killed_at_every_step_and_undone(site: Ruined) -> None:
-    """Killed at any step, undo makes the data before live again and leaves nothing behind, even killed itself."""
-    for number, (entry, when) in enumerate(POINTS):
-        if when == "after" and entry != "approval":
-            continue  # for the database that is the moment before
+@pytest.mark.parametrize("points", [UNDONE[:5], UNDONE[5:]], ids=["before", "after"])
+def test_killed_at_every_step_and_undone(site: Ruined, points: tuple[tuple[str, str], ...]) -> None:
+    """Killed at any step, undo makes the data before live again and leaves nothing behind."""
+    for entry, when in points:
         site.killed(entry, when, *RESTORE)
         assert site.is_whole(), (entry, when)
-        run = site.run()
-        if entry in {"sent 6", "outcome"}:
-            site.killed("intent 1", "after", "undo", run, "--yes")
-            site.killed("sent 1", "before", "resume")
-            assert site.is_whole(), (entry, when)
-            assert site.state() == "old"
-        site.undone(run)
+        site.undone(site.run())
+
+
+def test_an_undo_is_killed_too(site: Ruined) -> None:
+    """Killed before and behind its cut-over, an undo is finished by resume, and the data before is live again."""
+    site.killed("sent 6", "before", *RESTORE)
+    assert site.is_whole()
+    run = site.run()
+    site.killed("intent 1", "after", "undo", run, "--yes")
+    site.killed("sent 1", "before", "resume")
+    assert site.is_whole()
+    assert site.state() == "old"
+    assert site.remedy("resume", "--json").target["status"] == "verified"
+    site.undone(run)
+
+
+def test_ctrl_c_while_it_loads(site: Ruined) -> None:
+    """Ctrl-C breaks the load off and names the way on; nothing of production was touched; resume ends it."""
+    said = site.killed("put 20", "at", *RESTORE, how="SIGINT")
+    run = site.run()
+    assert f"remedy resume {run}" in said.err, said.err
+    assert f"remedy undo {run}" in said.err, said.err
+    assert site.state() == "old"
+    resumed = site.remedy("resume", run, "--json")
+    assert (resumed.code, resumed.target["status"]) == (DONE, "verified"), resumed.err
+    assert site.state() == "new"
+    site.undone(run)

@@ -1,13 +1,14 @@
 """A database host that is this machine, to be restored: a small shop with everything a schema can hold, and backups.
 
-Decides nothing about the product. Commands, streams and the server are real; the copies are folders. What can be seen of
-the whole server is one value, so that "nothing has changed" and "exactly as before" are comparisons.
+Decides nothing about the product. Commands, streams and the server are real; the copies are folders. What can be seen
+of the whole server is one value, so that "nothing has changed" and "exactly as before" are comparisons.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ BACKUP: Final = "shop-1.sql"
 #: The run that tests speak of. What a run leaves on a host has its name: it must be nobody else's on this machine.
 RUN: Final = "Shop1"
 _NOISE: Final = re.compile(
-    rb"^-- (?:Dump completed|Host:|Server version|MariaDB dump).*\n|DO SETVAL.*\n| AUTO_INCREMENT=\d+", re.MULTILINE
+    rb"^-- (?:Dump completed|Host:|Server version|MariaDB dump).*\n|^DO SETVAL.*\n| AUTO_INCREMENT=\d+", re.MULTILINE
 )
 _SETTINGS: Final = ("read_only", "event_scheduler", "log_bin_trust_function_creators", "automatic_sp_privileges")
 
@@ -96,8 +97,8 @@ class Shop(World):
             folder.mkdir(exist_ok=True)
             for file in folder.iterdir():
                 file.unlink()
-        for login in Path("/run/remedy").glob("Shop*.cnf"):
-            login.unlink()
+        for left in (*Path("/run/remedy").glob("Shop*.cnf"), *Path("/run").glob("remedy-swap.Shop*")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         sql = self.live.sql
         for user in sql("SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user WHERE user LIKE 'remedy%'"):
             sql(f"DROP USER {user}")
@@ -147,7 +148,7 @@ class Shop(World):
             "settings": sql(f"SELECT {', '.join(f'@@GLOBAL.{name}' for name in _SETTINGS)}"),
             "held": sorted(path.name for path in self.live.conf.iterdir()),
             "logins": [path.name for path in Path("/run/remedy").glob("Shop*.cnf")],
-            "scratch": sorted(path.name for path in Path("/run").glob("remedy-swap.*")),
+            "scratch": sorted(path.name for path in Path("/run").glob("remedy-swap.Shop*")),
         }
 
     def mark(self, end: str) -> str:
@@ -160,10 +161,8 @@ class Shop(World):
         """The action that restores a backup of the near copy."""
         backup = self.backups()[name]
         judged = self.judged(backup)
-        return Restore(
-            **{"database": self.database, "backup": backup, "sha256": judged.sha256, "contents": judged.contents}
-            | options
-        )
+        action = Restore(database=self.database, backup=backup, sha256=judged.sha256, contents=judged.contents)
+        return replace(action, **options)
 
     def discard(self) -> Discard:
         """The action that drops what was kept."""

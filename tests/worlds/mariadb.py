@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Server"]
+__all__ = ["Fatal", "Server", "shell"]
 
 _PATIENCE = 30.0
 
@@ -92,7 +92,49 @@ class Server:
         return subprocess.run(argv, check=True, capture_output=True).stdout
 
 
-def shell(argv: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[bytes]:
+def shell(argv: Sequence[str], stdin: str = "", **environ: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a target would."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(argv, input=stdin.encode(), capture_output=True, check=False, env=environment)
+    environment = {**os.environ, "LC_ALL": "C", **environ}
+    return subprocess.run(
+        argv, input=stdin.encode(), capture_output=True, check=False, env=environment, start_new_session=True
+    )
+
+
+#: Counts the calls of the native client, and at the chosen one ends all that works with it, and the server if wanted.
+_FATAL = """#!/bin/sh
+n=$(($(cat "$0.count") + 1)); echo $n > "$0.count"
+if [ "$n" = "$(cat "$0.dies")" ]; then
+  [ ! -s "$0.server" ] || kill -9 "$(cat "$0.server")"
+  kill -9 0
+fi
+exec {client} "$@"
+"""
+
+
+class Fatal:
+    """A client in whose calls a script dies: just before its `number`th. Stands before the real one in the path."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make it."""
+        folder.mkdir()
+        self.client = folder / "mariadb"
+        self.client.write_text(_FATAL.format(client=shutil.which("mariadb")))
+        self.client.chmod(0o755)
+
+    def run(
+        self, argv: Sequence[str], stdin: str, number: int = 0, server: Server | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a script that dies at that call, as by SIGKILL; with a server, as by a power cut."""
+        pid = str(server.process.pid) if server and server.process else ""
+        for name, text in (("count", "0"), ("dies", str(number)), ("server", pid)):
+            self.client.with_name(f"mariadb.{name}").write_text(text)
+        done = shell(argv, stdin, PATH=f"{self.client.parent}:{os.environ['PATH']}")
+        if server and server.process:
+            server.process.wait()
+            server.process = None
+        return done
+
+    @property
+    def calls(self) -> int:
+        """How often it was called by the last script."""
+        return int(self.client.with_name("mariadb.count").read_text())

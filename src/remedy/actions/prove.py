@@ -229,6 +229,8 @@ class Prove:
             clients=clients,
             objects=True,
             accepted=rewritten,
+            copy=self.copy,
+            backup=self.backup,
         )
         return Change(
             why="dump it again and compare every table and definition with the backup; CHECK TABLE",

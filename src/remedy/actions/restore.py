@@ -187,7 +187,14 @@ class Restore:
     def _compare(self, run: str, bare: Contents) -> Change:
         incoming, _ = staging.schemas(self.database.schema)
         compare = transfers.Compare(
-            self.database, bare, incoming, staging.login(run), clients=self.clients, accepted=self.accept
+            self.database,
+            bare,
+            incoming,
+            staging.login(run),
+            clients=self.clients,
+            accepted=self.accept,
+            copy=None if self.staged else self.source or self._copy(self.backup.copy),
+            backup=None if self.staged else self.backup,
         )
         return Change(
             why=f"dump {incoming} again, compare it with the backup table by table, CHECK TABLE",

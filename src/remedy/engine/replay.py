@@ -146,7 +146,9 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
         if plan.guard and answer == plan.guard.fallen and answer not in {change.before, change.after}:
             return engine.rolled_back(plan)
         if answer == change.after:
-            done.add(name)
+            # What makes it last is looked at again in its turn: the steps that are sent before it may change it.
+            if not again or name.isdecimal():
+                done.add(name)
             continue
         again = True
         if change.before not in {"", answer} and answer != change.halfway:
@@ -158,4 +160,4 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
     confirmed = "disarm" in run.steps and {f"{n}" for n in range(1, len(plan.changes) + 1)} <= done
     if confirmed and plan.guard:  # an intent alone is doubt: the timer itself is asked
         confirmed = engine.session.ask([plan.guard.state], at=plan.guard.at)[0] == "off"
-    return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed)
+    return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed, looking=True)

@@ -151,11 +151,18 @@ class Engine:
             ) from error
 
     def carry_out(
-        self, plan: Plan, *, done: frozenset[str] = frozenset(), confirmed: bool = False, again: bool = False
+        self,
+        plan: Plan,
+        *,
+        done: frozenset[str] = frozenset(),
+        confirmed: bool = False,
+        again: bool = False,
+        looking: bool = False,
     ) -> Outcome:
         """Send what `done` does not name yet; then confirm, keep and verify. The target is held by the caller.
 
-        With `again` each step is sent in the form that replaces what somebody has left of it.
+        With `again` each step is sent in the form that replaces what somebody has left of it; with `looking` what makes
+        it last is sent only where it is not there already.
         """
         steps: list[Step] = []
         due = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
@@ -181,7 +188,7 @@ class Engine:
                 return self.rolled_back(plan, tuple(steps))
         for n, change in enumerate(plan.keep, 1):
             self._may_stop(plan)
-            if f"k{n}" not in done:
+            if f"k{n}" not in done and not (looking and change.seen and self._shows(change) == change.after):
                 steps.append(self._step(plan, f"k{n}", change))
         self._may_stop(plan)
         return self._finish(plan, tuple(steps), self.verify(plan, renewed=guard is not None))
@@ -246,7 +253,7 @@ class Engine:
             raise error
         try:
             self.session.renew(at)
-            answer = canonical(self.session.ask([change.seen], at=at)[0]).decode()
+            answer = self._shows(change)
         except RemedyError:
             raise error from None
         if answer == change.after:
@@ -278,10 +285,13 @@ class Engine:
         if name != refused.name or change.undo is None or change.seen is None:
             return False
         try:
-            answer = canonical(self.session.ask([change.seen], at=change.at)[0]).decode()
+            return self._shows(change) in {change.after, change.halfway or change.after}
         except RemedyError:
             return False
-        return answer in {change.after, change.halfway or change.after}
+
+    def _shows(self, change: Change) -> str:
+        """What is there now of a step that can be looked for, as canonical JSON."""
+        return canonical(self.session.ask([change.seen], at=change.at)[0]).decode() if change.seen else ""
 
     def _confirm(self, plan: Plan, guard: Guard, armed_at: float, steps: list[Step]) -> bool:
         """Disarm the timer over a fresh login. True when it has fired instead.

@@ -48,6 +48,8 @@ _GLANCE = 0.02
 _PATIENCE = 60.0
 #: How long after its boot a ruined database server is waited for: somebody may have repaired it.
 _RUINED_PATIENCE = 3.0
+#: What an interrupted restore or a rebuild leaves on db01's disk beside the database.
+_LEFT_BY_RESTORES = ("etc/mysql/mariadb.conf.d/zz-remedy-*", "var/lib/mysql.*", "var/lib/remedy")
 #: Services nobody waits for.
 _IN_BACKGROUND = ("s3",)
 
@@ -184,9 +186,10 @@ class Estate:
         database, second = self.machines["db01"], self.machines["backup01"]
         self.power_off(database)
         for name in ("var/lib/mysql", history.BACKUPS, spoiling.KEPT, services.STOPPED + "/mysql", ruin.MARK):
-            path = database.rootfs.upper / name.lstrip("/")
-            shutil.rmtree(path, ignore_errors=True)
-            path.unlink(missing_ok=True)
+            _remove(database.rootfs.upper / name.lstrip("/"))
+        for pattern in _LEFT_BY_RESTORES:
+            for path in database.rootfs.upper.glob(pattern):
+                _remove(path)
         self.power("power-on", database)
         if second.pid is not None:
             root = Path(f"/proc/{second.pid}/root")
@@ -331,3 +334,11 @@ class Estate:
             self.wait_ready([machine])
             if machine.host.name == "offsite":
                 self.start_s3()
+
+
+def _remove(path: Path) -> None:
+    """A file, a link or a folder with all that is in it; fine when it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

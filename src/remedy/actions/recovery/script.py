@@ -26,9 +26,16 @@ run_client() ( """
 sql() { run_client "$f" --batch --raw --skip-column-names --binary-mode --default-character-set=utf8mb4 "$@"; }
 say() { printf '%s\n' "$*" >&2; }
 now() { read -r up rest < /proc/uptime; printf '%s0' "${up%.*}${up#*.}"; }
-d=$(mktemp -d /run/remedy-swap.XXXXXX) || exit 3
-trap 'rm -rf "$d"' EXIT
 leave() { exit "$1"; }
+# One at a time: one that was sent over a session that broke may still be at work, and is waited for.
+if command -v flock > /dev/null; then
+  (umask 077; : >> /run/remedy-swap.lock) && exec 9> /run/remedy-swap.lock &&
+    { flock -w 120 9 2> /dev/null || flock -n 9; } ||
+    { say "another cut-over is at work on this host; nothing was moved"; leave 3; }
+  rm -rf "/run/remedy-swap.$run".*
+fi
+d=$(mktemp -d "/run/remedy-swap.$run.XXXXXX") || leave 3
+trap 'rm -rf "$d"' EXIT
 # The texts of standard input, one file each.
 awk -v d="$d" -v cut="$cut" '$1 == cut { file = d "/" $2; printf "" > file; next } { print > file }'
 [ -e "$d/"""
@@ -85,6 +92,7 @@ create() {  # $1 the definitions, $2 how many there must be in the end
 put_back() { definitions < "$d/old" > /dev/null 2>&1; }
 stay() { text unmark || say "the mark could not be written"; thaw; leave "$1"; }
 stop() { say "$2; nothing was moved"; leave "$1"; }
+[ "$(text finished)" != 1 ] || { thaw; leave $?; }
 moved=$(text moved) || stop 3 "the database does not answer"
 begun=$(text begun)
 changed="views, triggers, routines or events have changed since the plan"

@@ -86,6 +86,7 @@ class Swap:
         gone = "" if self.facts.exists else "\n" + statements.drop_if_empty(live)
         texts = {
             "live": quoted(live),
+            "finished": statements.marked(self.aside, f"table_comment='{self.run} {self.stage}'"),
             "moved": statements.marked(self.aside, f"table_comment LIKE '{self.run} %'"),
             "begun": statements.marked(self.source, f"table_comment='{self.run} {begins}'"),
             "theirs": f"SELECT CONCAT(@@GLOBAL.read_only) NOT IN ('0','OFF') AND NOT EXISTS(SELECT 1 FROM mysql.user "

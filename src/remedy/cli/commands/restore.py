@@ -231,9 +231,25 @@ class _Restoring:
             action = staged
         job = Job(action, self.around.target(host), Site(), self.around.context(self.incident))
         code = self.acting.carry([job], self.incident)
+        self._tell_way_on(job.context.run)
         if staging.run and acting_failed(self.acting):
             staging.removed()
         return code
+
+    def _tell_way_on(self, run: str) -> None:
+        """A run that was broken off somewhere may hold writes: what ends it must be on the screen."""
+        from remedy.core.errors import Interrupted  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.engine import replay  # noqa: PLC0415
+
+        last = self.acting.outcomes[-1] if self.acting.outcomes else None
+        if not isinstance(last, RemedyError) or isinstance(last, Interrupted):
+            return
+        if any(one.plan.run == run for one in replay.unfinished(self.around.record)):
+            self.acting.extra["unfinished"] = run
+            way = f"`remedy resume {run}` goes on, `remedy undo {run}` takes it back"
+            self.screen.say(
+                f"  run {run} has begun and not ended; writes may be held until then: {way}", "yellow", talk=True
+            )
 
     def _logs(self, staging: Staging, judging: Judging, choice: Choice) -> tuple[Stretch, Copy] | None:
         """The binary logs that lead to the point that was asked for; None when none was."""
