@@ -75,7 +75,7 @@ def restore(*, quick: bool, size: str, rounds: int) -> Iterator[tuple[str, Json]
         argv = ["unshare", "--net", "--mount", "--propagation", "private", PYTHON, __file__, wanted, str(number)]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout or ():
-                yield tuple(json.loads(line))  # type: ignore[misc]
+                yield tuple(json.loads(line))
         if process.returncode:
             raise BrokenRun(f"the part that restores {wanted} ended with {process.returncode}")
 

@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cases, machine, restore, tables
+from benchmarks import cases, machine, restore, tables, targets
 from benchmarks.estate import BrokenRun
 
 from remedy.core.errors import RemedyError
@@ -37,6 +37,7 @@ def main() -> int:
     if given.tables:
         found = json.loads(given.out.read_text(encoding="utf-8"))
         print("\n".join(tables.table(name, case) for name, case in found["cases"].items()))
+        print(targets.table(found["cases"]))
         return 0
     chosen_cases = given.case or [*cases.CASES, _RESTORE]
     lacks = [

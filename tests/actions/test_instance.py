@@ -242,6 +242,21 @@ def test_goes_away_by_itself(host: Host) -> None:
     until(lambda: not Path(one.root).exists() and not processes(one))
 
 
+def test_temporary_files_of_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that starts empties its folder for temporary files: that is never the one other servers use."""
+    shared = host.base.parent / "shared"
+    shared.mkdir(mode=0o777)
+    shared.chmod(0o1777)
+    theirs = shared / "#sql-temptable-1-1-1.MAI"
+    theirs.write_bytes(b"in use")
+    shutil.chown(theirs, "mysql")
+    monkeypatch.setenv("TMPDIR", str(shared))
+    one = one_of(host)
+    host.do(instance.make(one))
+    host.do(instance.start(one, Programs(), LIVE))
+    assert theirs.read_bytes() == b"in use"
+
+
 def test_survives_its_session(running: Running) -> None:
     """The server and its watchman belong to no session of whoever started them."""
     for process in processes(running.one):

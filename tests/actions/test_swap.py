@@ -2,111 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from tests.worlds.mariadb import Server, shell
+from tests.worlds.cutover import AFTER, NEW, RUN, Scene, made
+from tests.worlds.mariadb import Fatal, Server
 
-from remedy.actions.recovery import staging, statements, swap
-from remedy.backups.values import Database, Object
-from remedy.core.values import Change, Command, Probe, Reply
-from remedy.probes import database as asked
-from remedy.probes import parse
-
-RUN = "R0000001"
-RIGHTS = "SET USER, READ_ONLY ADMIN"
-TRIGGER = (
-    "DELIMITER ;;\nCREATE TRIGGER noted AFTER INSERT ON notice FOR EACH ROW BEGIN "
-    "INSERT INTO journal VALUES (NEW.id); END;;\nDELIMITER ;"
-)
-
-
-def made(kind: str, name: str, sql: str) -> Object:
-    """A definition of root's."""
-    return Object(kind, name, "", "root@localhost", sql.replace("CREATE", "CREATE DEFINER=root@localhost", 1))
-
-
-OLD = (
-    made("view", "last", "CREATE VIEW last AS SELECT * FROM newest;"),
-    made("view", "newest", "CREATE VIEW newest AS SELECT id FROM notice;"),
-    made("trigger", "noted", TRIGGER),
-    made("event", "tick", "CREATE EVENT tick ON SCHEDULE EVERY 1 DAY DO SELECT 1;"),
-)
-NEW = (*OLD[:3], made("function", "three", "CREATE FUNCTION three() RETURNS INT RETURN 3;"))
-
-
-class Scene:
-    """A schema with old data live and new data staged."""
-
-    def __init__(self, server: Server, schema: str = "site") -> None:
-        """Build it anew."""
-        self.server = server
-        self.database = Database("site", schema, "db01", defaults_file=str(server.option_file))
-        self.live = f"`{schema.replace('`', '``')}`"
-        self.incoming = f"`{staging.schemas(schema)[0].replace('`', '``')}`"
-        self.undo = f"`{staging.schemas(schema)[1].replace('`', '``')}`"
-        server.sql("SET GLOBAL read_only=0")
-        server.sql("".join(f"DROP DATABASE IF EXISTS {name};" for name in (self.live, self.incoming, self.undo)))
-        tables = "CREATE TABLE notice (id INT PRIMARY KEY, title TEXT); CREATE TABLE journal (id INT);"
-        server.sql(f"CREATE DATABASE {self.live}; USE {self.live}; {tables} INSERT INTO notice VALUES (1, '旧');")
-        server.sql("\n".join(o.sql for o in reversed(OLD)), schema)
-        made = self.send(staging.make(self.database, RUN, "utf8mb4").do)
-        assert made.returncode == 0, made.stderr
-        server.sql(f"USE {self.incoming}; {tables} INSERT INTO notice VALUES (2, '新');")
-        self.send(staging.keep(self.database, RUN, OLD).do)
-        self.change = self.cut_over(NEW)
-        self.before = self.look()
-
-    def cut_over(self, new: tuple[Object, ...]) -> Change:
-        """The step, with these definitions to come."""
-        fingerprint = self.server.sql(statements.fingerprint(self.database.schema))[0]
-        return swap.forward(self.database, RUN, new, OLD, swap.Facts(fingerprint, str(self.server.conf), "0", RIGHTS))
-
-    def send(self, command: Command | None) -> subprocess.CompletedProcess[bytes]:
-        """Run it to its end."""
-        assert command is not None
-        return shell(command.argv, command.stdin)
-
-    def start(self, command: Command) -> subprocess.Popen[bytes]:
-        """Run it in a process group of its own."""
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command.argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
-        assert process.stdin is not None
-        process.stdin.write(command.stdin.encode())
-        process.stdin.close()
-        process.stdin = None
-        return process
-
-    def ask(self, probe: Probe | None) -> object:
-        """The answer of a probe."""
-        assert probe is not None
-        done = self.send(probe.command)
-        return parse(probe.parser, Reply(done.returncode, done.stdout, done.stderr))
-
-    def look(self) -> dict[str, object]:
-        """What an application sees: title, names, whether it may write."""
-        sql = f"SELECT title FROM {self.live}.notice ORDER BY id LIMIT 1"
-        names = self.ask(parse_names(self.database))
-        return {
-            "title": self.server.sql(sql)[0],
-            "names": names,
-            "read_only": self.server.sql("SELECT @@GLOBAL.read_only")[0],
-            "accounts": self.server.sql("SELECT user FROM mysql.user WHERE user LIKE 'remedy\\_swap%'"),
-            "held": sorted(path.name for path in self.server.conf.iterdir()),
-        }
-
-
-def parse_names(database: Database) -> Probe:
-    """Everything in the live schema."""
-    return asked.names(database.defaults_file, database.schema)
-
-
-AFTER_NAMES = ["function three", "table journal", "table notice", "trigger noted", "view last", "view newest"]
+from remedy.core.values import Command
 
 
 @pytest.fixture(scope="module")
@@ -117,19 +22,41 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made.close()
 
 
-def test_the_restored_data_is_live_and_the_old_data_is_kept(server: Server) -> None:
+@pytest.fixture(scope="module")
+def fatal(tmp_path_factory: pytest.TempPathFactory) -> Fatal:
+    """A client to die in."""
+    return Fatal(tmp_path_factory.mktemp("fatal") / "bin")
+
+
+#: What the client is given in one cut-over, in order, and how far it has come before each.
+QUESTIONS = ["finished", "moved", "begun", "print", "theirs"]
+HELD = ["account.sql", "freeze", "kill", "begin", "move", "move.sql"]
+MOVED = ["drop", "drop.sql", "new", "count.new", "mark.sql", "thaw"]
+
+
+def finished(scene: Scene) -> dict[str, object]:
+    """What is to be seen when it is over."""
+    new = scene.server.sql("SHOW CREATE VIEW site.last")[0]
+    assert "> 0" in new
+    return {**scene.before, "title": "新", "names": AFTER, "last": new}
+
+
+def test_the_restored_data_is_live_and_the_old_data_is_kept(server: Server, fatal: Fatal) -> None:
     """After the cut-over the new rows and definitions are live, the old rows and definitions kept, writes go on."""
     scene = Scene(server)
-    done = scene.send(scene.change.do)
+    done = fatal.run(scene.change.do.argv, scene.change.do.stdin)
     assert done.returncode == 0, done.stderr
-    after = scene.look()
-    assert after == {"title": "新", "names": AFTER_NAMES, "read_only": "0", "accounts": [], "held": []}
-    assert server.sql(f"SELECT title FROM {scene.undo}.notice") == ["旧"]
-    kept = server.sql(f"SELECT kind, name FROM {scene.undo}.remedy__kept WHERE kind <> 'cut-over' ORDER BY name")
+    calls = [call for call in dict.fromkeys(fatal.calls) if call != "null" and not call.startswith("pipe:")]
+    assert calls == QUESTIONS + HELD + MOVED, "the moments below are all there are"
+    assert scene.look() == finished(scene)
+    assert server.sql("SELECT title FROM site__undo.notice") == ["旧"]
+    kept = server.sql("SELECT kind, name FROM site__undo.remedy__kept WHERE kind <> 'cut-over' ORDER BY number")
     assert kept == ["view\tlast", "view\tnewest", "trigger\tnoted", "event\ttick"]
     server.sql("INSERT INTO site.notice VALUES (9, 'x')")
     assert server.sql("SELECT id FROM site.journal") == ["9"], "the restored trigger works"
     assert scene.ask(scene.change.seen) == "done"
+    frozen = int(server.sql("SELECT definition FROM site__undo.remedy__kept WHERE kind='cut-over'")[0])
+    assert 0 < frozen < 10_000
 
 
 def test_undo_gives_the_old_data_back_and_keeps_the_new(server: Server) -> None:
@@ -139,79 +66,108 @@ def test_undo_gives_the_old_data_back_and_keeps_the_new(server: Server) -> None:
     server.sql("INSERT INTO site.notice VALUES (9, 'since'); CREATE TABLE site.made_since (id INT)")
     assert scene.send(scene.change.undo).returncode == 0
     assert scene.look() == scene.before
+    assert scene.ask(scene.change.seen) == "absent"
     assert server.sql("SELECT id FROM site__in.notice ORDER BY id") == ["2", "9"]
     assert server.sql("SHOW TABLES FROM site__in LIKE 'made_since'") == ["made_since"]
-    assert scene.send(staging.make(scene.database, RUN, "utf8mb4").undo).returncode == 0
+    assert scene.send(scene.staged.undo).returncode == 0
     assert server.sql("SELECT COUNT(*) FROM site__in.notice") == ["2"], "what was live is never dropped by an undo"
     assert server.sql("SELECT COUNT(*) FROM mysql.user WHERE user LIKE 'remedy%'") == ["0"]
 
 
-@pytest.mark.parametrize("milliseconds", [5, 30, 50, 70, 90, 110, 130, 160, 200])
-def test_a_killed_script_leaves_old_or_new_and_is_finished_by_the_next(server: Server, milliseconds: int) -> None:
-    """Whenever the script is killed, an application that may write sees all of the old or all of the new data."""
-    scene = Scene(server)
-    process = scene.start(scene.change.do)
-    time.sleep(milliseconds / 1000)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def whole(scene: Scene) -> None:
+    """Fail unless an application that may write sees all of the old or all of the new data."""
     now = scene.look()
     assert now["title"] in {"旧", "新"}
-    if now["read_only"] == "0":
-        assert now["names"] in (scene.before["names"], AFTER_NAMES), "nobody writes into half of it"
-    state = scene.ask(scene.change.seen)
-    assert state in {"absent", "halfway", "done"}
-    if state != "done":
-        again = scene.send(scene.change.do)
-        assert again.returncode == 0, again.stderr
-    assert scene.ask(scene.change.seen) == "done"
-    assert (scene.look()["names"], scene.look()["read_only"]) == (AFTER_NAMES, "0")
-    assert scene.send(scene.change.undo).returncode == 0
-    assert {**scene.look(), "accounts": []} == {**scene.before, "accounts": []}
+    if scene.writable:
+        names, title = (scene.before["names"], "旧") if now["title"] == "旧" else (AFTER, "新")
+        assert (now["names"], now["title"]) == (names, title), "somebody writes into half of it"
 
 
-@pytest.mark.parametrize("milliseconds", [40, 60, 70, 80, 90, 100, 130])
-def test_a_power_cut_in_the_middle_comes_back_whole_and_held(server: Server, milliseconds: int) -> None:
-    """A server killed in the middle comes back with one whole set of tables, and holds writes until it is finished."""
+@pytest.mark.parametrize("call", ["moved", *HELD, *MOVED])
+def test_a_killed_script_is_finished_by_the_next(server: Server, fatal: Fatal, call: str) -> None:
+    """Killed before any call to the server nobody writes into half of it, and sent again it ends well."""
     scene = Scene(server)
-    process = scene.start(scene.change.do)
-    time.sleep(milliseconds / 1000)
-    server.kill()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    assert fatal.run(scene.change.do.argv, scene.change.do.stdin, call).returncode == -9
+    whole(scene)
+    assert scene.ask(scene.change.seen) == ("absent" if call in {"moved", "account.sql"} else "halfway")
+    again = scene.send(scene.change.do)
+    assert again.returncode == 0, again.stderr
+    assert scene.ask(scene.change.seen) == "done"
+    assert scene.look() == finished(scene)
+
+
+@pytest.mark.parametrize("call", [*HELD[1:], *MOVED])
+def test_a_killed_script_is_taken_back(server: Server, fatal: Fatal, call: str) -> None:
+    """Killed before any call that changes something, the way back gives everything as it was."""
+    scene = Scene(server)
+    assert fatal.run(scene.change.do.argv, scene.change.do.stdin, call).returncode == -9
+    back = scene.send(scene.change.undo)
+    assert back.returncode == 0, back.stderr
+    assert scene.look() == scene.before
+    assert scene.ask(scene.change.seen) == "absent"
+    assert scene.send(scene.staged.undo).returncode == 0
+    was_live = server.sql("SHOW DATABASES LIKE 'site\\_\\_in'") != []
+    assert was_live == (call in MOVED), "what never was live is dropped, anything else is kept"
+
+
+@pytest.mark.parametrize("call", ["begun", "freeze", "begin", "move.sql", "drop", "new", "mark.sql", "thaw"])
+def test_a_killed_way_back(server: Server, fatal: Fatal, call: str) -> None:
+    """The way back can be killed and sent again like the way there; what was live meanwhile is kept."""
+    scene = Scene(server)
+    assert scene.send(scene.change.do).returncode == 0
+    server.sql("INSERT INTO site.notice VALUES (9, 'since')")
+    assert scene.change.undo is not None
+    assert fatal.run(scene.change.undo.argv, scene.change.undo.stdin, call).returncode == -9
+    whole(scene)
+    again = scene.send(scene.change.undo)
+    assert again.returncode == 0, again.stderr
+    assert scene.look() == scene.before
+    assert scene.send(scene.staged.undo).returncode == 0
+    assert server.sql("SELECT id FROM site__in.notice ORDER BY id") == ["2", "9"]
+
+
+@pytest.mark.parametrize("call", ["freeze", "begin", "move.sql", "drop", "new", "mark.sql", "thaw"])
+def test_a_power_cut_comes_back_whole_and_held(server: Server, fatal: Fatal, call: str) -> None:
+    """A server killed inside the cut-over comes back with one whole set of tables, and holds writes until it is over."""
+    scene = Scene(server)
+    fatal.run(scene.change.do.argv, scene.change.do.stdin, call, server)
     server.start()
     now = scene.look()
-    state = scene.ask(scene.change.seen)
-    tables = {str(name).split()[-1] for name in list(now["names"]) if str(name).startswith("table")}  # type: ignore[call-overload]
-    assert (now["title"], tables) in (("旧", {"notice", "journal"}), ("新", {"notice", "journal"}))
-    if now["names"] not in (scene.before["names"], AFTER_NAMES):
-        assert (state, now["read_only"]) == ("halfway", "1")
-    if state != "done":
-        again = scene.send(scene.change.do)
-        assert again.returncode == 0, again.stderr
-    final = scene.look()
-    assert final == {"title": "新", "names": AFTER_NAMES, "read_only": "0", "accounts": [], "held": []}
+    assert {name for name in scene.names() if name.startswith("table")} == {"table notice", "table journal"}
+    assert now["title"] == ("新" if call in MOVED else "旧")
+    assert not scene.writable
+    assert str(now["settings"]).endswith("OFF"), "no event runs either"
+    assert scene.ask(scene.change.seen) == "halfway"
+    again = scene.send(scene.change.do)
+    assert again.returncode == 0, again.stderr
+    assert scene.look() == finished(scene)
 
 
 def test_nothing_acknowledged_is_lost_under_writers(server: Server) -> None:
-    """Every row that a writer was told is in, is in the old or in the new data, once."""
+    """Every row that a writer was told is in, even one that read_only does not stop, is in the old or the new data."""
     scene = Scene(server)
     server.sql("CREATE TABLE site.work (id INT PRIMARY KEY); CREATE TABLE site__in.work (id INT PRIMARY KEY)")
     acknowledged: list[int] = []
-    stop = threading.Event()
+    stop, busy = threading.Event(), threading.Semaphore(0)
 
     def write(first: int) -> None:
         number = first
         while not stop.is_set() and number < first + 3000:
             if server.run(f"INSERT INTO site.work VALUES ({number})").returncode == 0:
                 acknowledged.append(number)
+                busy.release()
             number += 1
 
     writers = [threading.Thread(target=write, args=(n * 10_000,)) for n in range(3)]
     for writer in writers:
         writer.start()
-    time.sleep(0.3)
+    for _ in range(12):
+        assert busy.acquire(timeout=30)
     done = scene.send(scene.change.do)
-    time.sleep(0.3)
+    while busy.acquire(blocking=False):
+        pass
+    for _ in range(12):
+        assert busy.acquire(timeout=30)
     stop.set()
     for writer in writers:
         writer.join()
@@ -223,53 +179,139 @@ def test_nothing_acknowledged_is_lost_under_writers(server: Server) -> None:
     assert sorted(old + new) == sorted(acknowledged)
 
 
-def test_a_definition_that_cannot_be_made_moves_everything_back(server: Server) -> None:
-    """A planted definition gets no rights beyond the schema; the cut-over is taken back and says which it was."""
-    scene = Scene(server)
-    grant = "GRANT ALL ON *.* TO evil@localhost IDENTIFIED BY 'x'; CREATE TABLE mysql.planted (i INT)"
-    planted = made("procedure", "evil", f"DELIMITER ;;\nCREATE PROCEDURE evil() SELECT 1; {grant};;\nDELIMITER ;")
-    broken = made("view", "broken", "CREATE VIEW broken AS SELECT nix FROM notice;")
-    done = scene.send(scene.cut_over((*NEW, planted, broken)).do)
-    assert done.returncode == 7
-    assert "everything was moved back" in done.stderr.decode()
-    assert "nix" in done.stderr.decode()
-    assert scene.look() == scene.before
-    assert server.sql("SELECT COUNT(*) FROM mysql.user WHERE user='evil'") == ["0"]
-    assert server.sql("SHOW TABLES FROM mysql LIKE 'planted'") == []
-    assert scene.ask(scene.change.seen) == "absent"
-
-
 def test_changed_definitions_stop_it_before_anything_moves(server: Server) -> None:
     """A view made since the plan would be lost: nothing is moved, and it says why."""
     scene = Scene(server)
     server.sql("CREATE VIEW site.since AS SELECT 1")
     done = scene.send(scene.change.do)
     assert (done.returncode, b"changed since the plan" in done.stderr) == (5, True)
-    assert scene.look()["title"] == "旧"
+    server.sql("DROP VIEW site.since")
+    assert scene.look() == scene.before
 
 
-def test_a_long_transaction_does_not_stop_it(server: Server) -> None:
-    """A session that holds a table in an open transaction is ended; what it had open rolls back."""
+def test_a_server_that_somebody_made_read_only_stays_so(server: Server) -> None:
+    """Writes that somebody else holds are not let go: nothing is moved, and it says why."""
+    scene = Scene(server)
+    server.sql("SET GLOBAL read_only=1")
+    done = scene.send(scene.change.do)
+    assert (done.returncode, b"somebody else has made the server read-only" in done.stderr) == (5, True)
+    assert not scene.writable
+    assert scene.ask(scene.change.seen) == "absent"
+
+
+HOLDERS = {
+    "an open transaction": "BEGIN; INSERT INTO site.notice VALUES (77, 'open'); SELECT SLEEP(60);",
+    "a backup tool's global lock": "FLUSH TABLES WITH READ LOCK; SELECT SLEEP(60);",
+    "a table lock of a session elsewhere": "LOCK TABLES site.notice WRITE; SELECT SLEEP(60);",
+    "a reader": "SELECT SLEEP(60) FROM site.notice;",
+    "a backup in its last stage": "BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT SLEEP(60);",
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_what_is_in_the_way_is_ended(server: Server, holder: str) -> None:
+    """Neither an open transaction nor a lock that others hold stops it, or keeps writes held for long."""
     scene = Scene(server)
     argv = ["mariadb", f"--defaults-extra-file={server.option_file}", "mysql"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as holder:
-        assert holder.stdin is not None
-        holder.stdin.write("BEGIN; INSERT INTO site.notice VALUES (77, 'open'); SELECT SLEEP(60);\n")
-        holder.stdin.flush()
-        while not server.sql("SELECT 1 FROM information_schema.innodb_trx"):
-            time.sleep(0.2)  # the server renews this view every 0.1 s, if nobody asks
-        begun = time.monotonic()
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as session:
+        assert session.stdin is not None
+        session.stdin.write(HOLDERS[holder] + "\n")
+        session.stdin.flush()
+        asleep = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%' AND state = 'User sleep'"
+        until = time.monotonic() + 20
+        while not server.sql(asleep) and time.monotonic() < until:
+            time.sleep(0.2)  # the server renews its view of transactions every 0.1 s, if nobody asks
         done = scene.send(scene.change.do)
-        assert done.returncode == 0, done.stderr
-        assert time.monotonic() - begun < 5
-        holder.kill()
-    assert server.sql("SELECT COUNT(*) FROM site__undo.notice WHERE id=77") == ["0"]
+        session.kill()
+    assert done.returncode == 0, done.stderr
+    assert scene.look() == finished(scene)
+    assert int(server.sql("SELECT definition FROM site__undo.remedy__kept WHERE kind='cut-over'")[0]) < 30_000
+    assert server.sql("SELECT COUNT(*) FROM site__undo.notice WHERE id=77") == ["0"], "rolled back"
 
 
 def test_names_that_need_quoting(server: Server) -> None:
-    """Backticks, hyphens, quotes and Chinese in a schema's name are only text."""
-    scene = Scene(server, "we`ird-'数据\"_%")
+    """Backticks, hyphens, quotes, backslashes and Chinese in a schema's name are only text."""
+    scene = Scene(server, "we`ird-'数据\"_%\\x")
     assert scene.send(scene.change.do).returncode == 0
     assert scene.look()["title"] == "新"
     assert scene.send(scene.change.undo).returncode == 0
     assert scene.look() == scene.before
+
+
+def test_a_schema_whose_name_differs_by_case(server: Server) -> None:
+    """A schema `SITE` beside `site` is somebody else's: nothing of it is moved, dropped or counted."""
+    server.sql("DROP DATABASE IF EXISTS SITE; CREATE DATABASE SITE; USE SITE; CREATE TABLE other (i INT)")
+    server.sql(
+        "CREATE VIEW SITE.v AS SELECT 1; CREATE TRIGGER SITE.t BEFORE INSERT ON SITE.other FOR EACH ROW SET @x=1"
+    )
+    scene = Scene(server)
+    done = scene.send(scene.change.do)
+    assert done.returncode == 0, done.stderr
+    assert scene.look() == finished(scene)
+    assert scene.send(scene.change.undo).returncode == 0
+    assert scene.look() == scene.before
+    assert server.sql("SHOW FULL TABLES FROM SITE") == ["other\tBASE TABLE", "v\tVIEW"]
+    server.sql("DROP DATABASE SITE")
+
+
+def test_two_at_once(server: Server) -> None:
+    """A script that is sent while an earlier one is still at work waits for it, and then finds the work done."""
+    scene = Scene(server)
+    processes = [scene.start(scene.change.do) for _ in range(3)]
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert scene.look() == finished(scene)
+    assert len(server.sql("SELECT 1 FROM site__undo.remedy__kept WHERE kind='cut-over'")) == 1
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_half_of_the_script_does_nothing(server: Server, part: float) -> None:
+    """When not all of its texts arrive, nothing is held and nothing is moved."""
+    scene = Scene(server)
+    whole = scene.change.do
+    done = scene.send(Command(whole.argv, whole.stdin[: int(len(whole.stdin) * part)]))
+    assert (done.returncode, b"did not arrive" in done.stderr) == (3, True)
+    assert scene.look() == scene.before
+    assert scene.ask(scene.change.seen) == "absent"
+
+
+def test_a_schema_that_was_not_there(server: Server) -> None:
+    """Where there was no live schema one is made; the way back, or a failure, leaves none."""
+    scene = Scene(server, old=())
+    server.sql("DROP DATABASE site")
+    absent = scene.cut_over(NEW, exists=False)
+    assert scene.send(absent.do).returncode == 0
+    assert scene.names() == AFTER
+    assert scene.send(absent.undo).returncode == 0
+    assert server.sql("SHOW DATABASES LIKE 'site'") == []
+    scene = Scene(server, old=())
+    server.sql("DROP DATABASE site")
+    wrong = scene.cut_over((made("view", "broken", "CREATE VIEW broken AS SELECT nix;"),), exists=False)
+    assert scene.send(wrong.do).returncode == 7
+    assert server.sql("SHOW DATABASES LIKE 'site'") == []
+    assert server.sql("SELECT COUNT(*) FROM site__in.notice") == ["1"]
+
+
+def test_events_run_again_afterwards(server: Server) -> None:
+    """The event scheduler stands still for the moment, and goes on afterwards as the server was set."""
+    scene = Scene(server)
+    server.sql("SET GLOBAL event_scheduler=ON")
+    scene.before = scene.look()
+    change = scene.cut_over(NEW, scheduler=True)
+    assert scene.send(change.do).returncode == 0
+    assert scene.look() == finished(scene)
+    assert str(scene.before["settings"]).endswith("ON")
+    server.sql("SET GLOBAL event_scheduler=OFF")
+
+
+def test_without_a_folder_for_option_files(server: Server, fatal: Fatal) -> None:
+    """Where no file can hold a restarted server, a script that was killed is still found at work, and ended."""
+    scene = Scene(server)
+    change = scene.cut_over(NEW, option_folder="")
+    assert fatal.run(change.do.argv, change.do.stdin, "begin").returncode == -9
+    assert (scene.look()["held"], scene.writable) == ([], False)
+    assert scene.ask(change.seen) == "halfway"
+    assert scene.send(change.undo).returncode == 0
+    assert scene.look() == scene.before
+    assert RUN.startswith("Cut")

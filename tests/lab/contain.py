@@ -147,7 +147,7 @@ class Remedy:
         """The record's entries of these kinds, oldest first, read from the file itself."""
         names = ("time", "kind", "incident", "run", "body")
         with contextlib.closing(sqlite3.connect(f"file:{self.record}?mode=ro", uri=True)) as db:
-            rows = db.execute(f"SELECT {', '.join(names)} FROM entry ORDER BY seq").fetchall()  # noqa: S608 -- a constant
+            rows = db.execute(f"SELECT {', '.join(names)} FROM entry ORDER BY seq").fetchall()
         found = [dict(zip(names, row, strict=True)) for row in rows]
         return [entry | {"body": json.loads(entry["body"])} for entry in found if not kinds or entry["kind"] in kinds]
 

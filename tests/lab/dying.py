@@ -30,7 +30,7 @@ _REAL = Record.append
 def main() -> None:
     """Wrap the record's append, then be remedy."""
     number, when, name, *words = sys.argv[1:]
-    count = 0
+    count, seen = 0, set[str]()
 
     def append(
         self: Record, kind: str, body: Mapping[str, Json], *, incident: str, run: str = "", key: str = ""
@@ -38,7 +38,8 @@ def main() -> None:
         nonlocal count
         count += 1
         title = f"{kind} {body.get('step', '')}".strip()
-        here = number in {str(count), title}
+        here = number in {str(count), title} and title not in seen
+        seen.add(title)
         if here and when == "before":
             os.kill(os.getpid(), signal.Signals[name])
         made = _REAL(self, kind, body, incident=incident, run=run, key=key)

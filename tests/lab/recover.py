@@ -44,7 +44,7 @@ SELECT 'no events' FROM DUAL WHERE @@GLOBAL.event_scheduler <> 'ON';
 SELECT 'trust' FROM DUAL WHERE @@GLOBAL.log_bin_trust_function_creators;
 SELECT 'privileges' FROM DUAL WHERE NOT @@GLOBAL.automatic_sp_privileges;
 """
-_FILES_LEFT = "ls -d /run/remedy/* /run/remedy-swap.* /etc/mysql/*/zz-remedy* /root/remedy* 2>/dev/null; :"
+_FILES_LEFT = "ls -d /run/remedy/* /run/remedy-swap.R* /etc/mysql/*/zz-remedy* /root/remedy* 2>/dev/null; :"
 _PROGRAMS_LEFT = "pgrep -fa '/run/[r]emedy' | cut -c1-200; :"
 
 
@@ -94,6 +94,11 @@ class Site:
     def newest(self, copy: str = "local") -> str:
         """The name of the newest nightly backup of a copy, as remedy calls it."""
         return max(name for name in self.files(copy) if name.endswith(".sql.zst")).removesuffix(".zst")
+
+    def nights(self) -> list[str]:
+        """The days of the nightly backups, as in their names."""
+        names = (name for name in self.files("local") if name.endswith(".sql.zst"))
+        return sorted(name.removeprefix("site-").removesuffix(".sql.zst") for name in names)
 
     def content(self, name: str, host: str = "db01") -> str:
         """A nightly backup's text."""
@@ -196,7 +201,9 @@ class Ruined(Site):
         """Which data is live, "old" or "new"; anything else, or a server that does not take writes, is neither."""
         now = self.dump()
         writable = self.sql("SELECT @@GLOBAL.read_only") == ["0"]
-        return "neither" if not writable else "old" if now == self.old else "new" if rows(now) == self.new else "neither"
+        return (
+            "neither" if not writable else "old" if now == self.old else "new" if rows(now) == self.new else "neither"
+        )
 
     def is_whole(self) -> bool:
         """Whether it is the one or the other, within the moment that a cut-over takes to its end on its own."""
@@ -211,7 +218,7 @@ class Ruined(Site):
     def undone(self, run: str) -> None:
         """Undo, drop what it keeps, and see that it is as it was before the restore."""
         said = self.remedy("undo", run, "--yes", "--json")
-        assert (said.code, said.target["status"]) in {(DONE, "verified"), (DONE, "unchanged")}, (said.out, said.err)
+        assert (said.code, said.target["status"] in {"verified", "unchanged"}) == (DONE, True), said.err
         assert self.dump() == self.old
         assert self.left() in ([], ["schema site__in"])
         self.sql("DROP DATABASE IF EXISTS site__in")

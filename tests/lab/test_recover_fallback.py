@@ -87,7 +87,9 @@ def test_a_newest_that_is_bad_here_is_taken_from_elsewhere(site: Site) -> None:
     assert min(one["minutes_lost"] for one in choice["rejected"]) >= _DAY, "what cannot be read does not tell its time"
     said = site.restore("--dry-run")
     assert said.code == CHANGES
-    assert re.search(rf"passed over {newest} in local: corrupt, .* \(up to 1 d [0-9]+ h of data more are lost\)", said.out)
+    assert re.search(
+        rf"passed over {newest} in local: corrupt, .* \(up to 1 d [0-9]+ h of data more are lost\)", said.out
+    )
 
     site.lab.clear()
     site.lab.reset_database()
@@ -146,6 +148,7 @@ def test_a_backup_that_does_not_load_gives_way_to_the_next(site: Site) -> None:
     twice = text.replace(row, f"{row.rstrip(',;')},\n{row}", 1)
     made = later(site, twice)
     bad = site.put("site-2026-11-20-noon.sql", made)
+    site.put(bad, made, "building-b")
     site.lab.ruin("db01", "rows")
     said = site.restore("--yes", "--json")
     assert said.code == DONE, said.err
@@ -154,12 +157,12 @@ def test_a_backup_that_does_not_load_gives_way_to_the_next(site: Site) -> None:
     assert "Duplicate entry" in first["doubts"][0]
     choice = said.document["choice"]
     assert choice["chosen"]["backup"] == newest
-    (reason,) = [one["reason"] for one in choice["rejected"] if one["kind"] == "unfit"]
-    assert "Duplicate entry" in reason
+    assert "Duplicate entry" in next(one["reason"] for one in choice["rejected"] if one["copy"] == "local")
+    assert site.rejected(choice)["building-b", bad] == "unfit", "the same bytes are not tried from another copy"
     assert site.left() == ["schema site__undo"]
-    (verdict,) = [one["body"] for one in site.remedy.entries("backup-verdict") if one["body"]["backup"] == bad][1:]
-    assert verdict["proof"]
-    assert [finding["code"] for finding in verdict["judgement"]["findings"]] == ["restore-failed"]
+    verdicts = [one["body"] for one in site.remedy.entries("backup-verdict") if one["body"]["backup"] == bad]
+    (proof,) = [one["judgement"] for one in verdicts if one["proof"]]
+    assert [finding["code"] for finding in proof["findings"]] == ["restore-failed"]
     assert site.remedy("release", "site", "--yes").code == DONE
     moment = made.decode("utf-8", "replace").rpartition("Dump completed on ")[2]
     assert site.rejected(site.dry("--at", moment))["local", bad] == "unfit", "it is not tried again"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.contain import eventually
-from tests.lab.recover import DONE, PARTIAL, RESTORE, UNREACHABLE, Ruined, operator, put_back
+from tests.lab.recover import DONE, PARTIAL, UNREACHABLE, Ruined, operator, put_back
 
 from remedy.lab import Lab
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,7 +114,9 @@ def test_dropped_tables(site: Site) -> None:
     undone = site.remedy("undo", site.run(), "--yes", "--json")
     assert (undone.code, undone.target["status"]) == (DONE, "verified"), undone.err
     assert site.page() == "503"
-    assert site.sql("SELECT 1 FROM information_schema.tables WHERE table_schema = 'site' AND table_type <> 'VIEW'") == []
+    assert (
+        site.sql("SELECT 1 FROM information_schema.tables WHERE table_schema = 'site' AND table_type <> 'VIEW'") == []
+    )
     assert site.sql(_ROUTINES) == routines
     kept = site.sql("SELECT name FROM site__in.remedy__kept WHERE kind = 'view' ORDER BY name")
     assert kept == ["best_customer", "customer_spend", "notice_public", "open_order"]

@@ -34,8 +34,10 @@ class Server:
         self.option_file.write_text(f"[client]\nsocket={self.socket}\nuser=root\n", encoding="utf-8")
         self.option_file.chmod(0o600)
         (folder / "my.cnf").write_text(f"!includedir {self.conf}\n", encoding="utf-8")
+        # A server that starts removes every temporary table it finds in its tmpdir: none may share one.
+        (folder / "tmp").mkdir()
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--user=root"]
-        install += ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        install += ["--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={folder}/tmp"]
         subprocess.run(install, check=True, capture_output=True)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -48,6 +50,7 @@ class Server:
         argv += ["--user=root", f"--datadir={self.folder}/data", f"--socket={self.socket}", "--skip-networking"]
         argv += [
             f"--pid-file={self.folder}/pid",
+            f"--tmpdir={self.folder}/tmp",
             "--innodb-buffer-pool-size=64M",
             "--character-set-server=utf8mb4",
             *self.options,
@@ -100,10 +103,10 @@ def shell(argv: Sequence[str], stdin: str = "", **environ: str) -> subprocess.Co
     )
 
 
-#: Counts the calls of the native client, and at the chosen one ends all that works with it, and the server if wanted.
+#: Notes what each call of the native client reads, and at the chosen one ends all that works with it, and the server.
 _FATAL = """#!/bin/sh
-n=$(($(cat "$0.count") + 1)); echo $n > "$0.count"
-if [ "$n" = "$(cat "$0.dies")" ]; then
+text=$(basename "$(readlink /proc/$$/fd/0)"); echo "$text" >> "$0.calls"
+if [ "$text" = "$(cat "$0.dies")" ]; then
   [ ! -s "$0.server" ] || kill -9 "$(cat "$0.server")"
   kill -9 0
 fi
@@ -112,7 +115,7 @@ exec {client} "$@"
 
 
 class Fatal:
-    """A client in whose calls a script dies: just before its `number`th. Stands before the real one in the path."""
+    """A client in whose calls a script dies: just before the first that reads the file of a name, in place of that."""
 
     def __init__(self, folder: Path) -> None:
         """Make it."""
@@ -122,19 +125,19 @@ class Fatal:
         self.client.chmod(0o755)
 
     def run(
-        self, argv: Sequence[str], stdin: str, number: int = 0, server: Server | None = None
+        self, argv: Sequence[str], stdin: str, dies: str = "", server: Server | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a script that dies at that call, as by SIGKILL; with a server, as by a power cut."""
+        """Run a script that dies there, as by SIGKILL; with a server, as by a power cut."""
         pid = str(server.process.pid) if server and server.process else ""
-        for name, text in (("count", "0"), ("dies", str(number)), ("server", pid)):
+        for name, text in (("calls", ""), ("dies", dies), ("server", pid)):
             self.client.with_name(f"mariadb.{name}").write_text(text)
         done = shell(argv, stdin, PATH=f"{self.client.parent}:{os.environ['PATH']}")
         if server and server.process:
-            server.process.wait()
+            server.process.wait(_PATIENCE)
             server.process = None
         return done
 
     @property
-    def calls(self) -> int:
-        """How often it was called by the last script."""
-        return int(self.client.with_name("mariadb.count").read_text())
+    def calls(self) -> list[str]:
+        """What the client read in each of its calls by the last script: names of files, `pipe:…`, `null`."""
+        return self.client.with_name("mariadb.calls").read_text().splitlines()

@@ -20,7 +20,10 @@ from remedy.probes import database as asked
 
 @dataclass(frozen=True, slots=True)
 class TakeBackup:
-    """Back `database` up as `file_name` (without suffix) into its copies; `only` names some of them, () is all."""
+    """Back `database` up as `file_name` (without suffix) into its copies; `only` names some of them, () is all.
+
+    Where a copy has something of that name a number is added: nothing is ever written over.
+    """
 
     name: ClassVar[str] = "backup"
     database: Database = field(default_factory=lambda: Database("", "", ""))
@@ -47,7 +50,7 @@ class TakeBackup:
             raise Refused(
                 f"{schema} holds nothing, or does not exist", where=target.name, hint="nothing was written anywhere"
             )
-        take = transfers.Take(self.database, copies, self.file_name, label=self.label)
+        take = transfers.Take(self.database, copies, self.file_name, label=self.label, numbered=True)
         change = Change(
             why=f"dump {schema} as {self.file_name} to {', '.join(copy.name for copy in copies)}, and read that back",
             at=target.name,

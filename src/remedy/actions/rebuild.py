@@ -8,6 +8,7 @@ what was made meanwhile as `….undone-RUN`, and leaves the server stopped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
@@ -16,6 +17,7 @@ from remedy.backups import accounts
 from remedy.backups.values import Database
 from remedy.core.errors import Refused, TargetUnfit
 from remedy.core.ports import Reader
+from remedy.core.text import printable
 from remedy.core.values import Change, Command, Context, Expect, Plan, Site, Target, wanted
 from remedy.probes import database as asked
 from remedy.probes import datadir, services
@@ -49,7 +51,7 @@ class Rebuild:
     """Set the data directory of `database`'s server aside and start an empty one.
 
     `unit` is the server's service. `accounts` are the statements that make its accounts again (`backups.accounts`),
-    `told` says where they come from.
+    `told` says where they come from; what else somebody may have written there is not run.
     """
 
     name: ClassVar[str] = "rebuild"
@@ -138,43 +140,57 @@ class Rebuild:
             facts=wanted({"datadir": path, "owner": place["owner"]}),
         )
 
+    @property
+    def _understood(self) -> tuple[str, ...]:
+        """A manifest can be written by whoever can write to a copy: of its statements those that make accounts."""
+        return accounts.understood(self.accounts)
+
     def _afterwards(self) -> list[str]:
         """The grants that have to wait for the tables they are on."""
-        later = accounts.on_objects(self.accounts)
+        later = accounts.on_objects(self._understood)
         return ["# after the restore, as root in the mariadb client:", *(f"{one};" for one in later)] if later else []
 
     def _of_accounts(self) -> list[str]:
         """What becomes of the accounts, in words."""
+        known = self._understood
         if not self.accounts:
             return ["accounts and their grants are part of it, and no manifest has them: make them by hand"]
-        said = [f"{len(accounts.names(self.accounts))} accounts are made again from {self.told}"]
-        if later := accounts.on_objects(self.accounts):
+        said = [f"{len(accounts.names(known))} accounts are made again from {self.told}"]
+        if others := len(self.accounts) - len(known):
+            said.append(f"{others} of its statements are left out: they are none that make accounts as a dump does")
+        if later := accounts.on_objects(known):
             said.append(f"{len(later)} grants on single tables can be made only after the restore: see the card")
-        if powerful := accounts.powerful(self.accounts):
-            said.append(f"with rights on everything, look twice: {', '.join(powerful)}")
+        if powerful := accounts.powerful(known):
+            said.append(f"with rights on everything, look twice: {_shown(powerful)}")
         return said
 
     def _accounts(self) -> list[Change]:
         """Make the accounts again, one statement after another."""
-        if not self.accounts:
-            return []
-        later = accounts.on_objects(self.accounts)
-        at_once = [one for one in self.accounts if one not in later]
+        later = accounts.on_objects(self._understood)
+        at_once = [one for one in self._understood if one not in later]
         found = accounts.names(at_once)
+        if not found:
+            return []
         listed = ", ".join(asked.quoted(name) for name in found)
         counted = f"SELECT COUNT(*) FROM mysql.user WHERE IF(is_role='Y', user, CONCAT(user,'@',host)) IN ({listed});"
         file = self.database.defaults_file
         return [
             Change(
-                why=f"make {len(found)} accounts again: {', '.join(found)}",
+                why=f"make {len(found)} accounts again: {_shown(found)}",
                 at=self.database.host,
-                do=asked.client(file, "--batch", "--binary-mode", sql=accounts.again(at_once)),
+                # One that this server cannot make (a plugin is missing) does not keep the others away.
+                do=asked.client(file, "--batch", "--binary-mode", "--force", sql=accounts.again(at_once)),
                 seen=asked.fingerprint(file, counted),
                 after=wanted(f"{len(found)}"),
                 essential=False,
                 layer="database",
             )
         ]
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Names of accounts, which anybody may have chosen, for people."""
+    return printable(", ".join(names), 400, one_line=True)
 
 
 ACTION = Rebuild

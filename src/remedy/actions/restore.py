@@ -125,10 +125,10 @@ class Restore:
         )
 
     def _instance_gone(self) -> list[Change]:
-        """The isolated server that the rows came from is not needed any more."""
+        """The isolated server that the rows came from is not needed any more, nor is it after an undo."""
         if self.staged is None:
             return []
-        return [instance.remove(instance.Instance(self.staged.at, self.instance))]
+        return [instance.clear(instance.Instance(self.staged.at, self.instance))]
 
     def _copy(self, name: str) -> Copy:
         found = [copy for copy in self.database.copies if copy.name == name]
@@ -381,6 +381,10 @@ def card(database: Database, run: str) -> list[str]:
         "END",
         "# twice, because some need others; what is there already is an error that does no harm:",
         f"for n in 1 2; do {run_it} --force --database={shlex.quote(live)} < {file}-definitions.sql; done",
+        f"{run_it} <<'END'",
+        statements.mark(incoming, f"{run} undone"),
+        *statements.drop_if_empty(undo).splitlines(),
+        "END",
         f"{run_it} -e 'SET GLOBAL read_only=0; SET GLOBAL automatic_sp_privileges=1'",
     ]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from remedy.actions import params
+from remedy.actions.recovery import instance
 from remedy.core.canon import canonical
-from remedy.core.errors import Refused
+from remedy.core.errors import Refused, RemedyError
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
 
@@ -41,6 +42,11 @@ class Undo:
         if guard and reader.ask([guard.state], at=guard.at)[0] == "armed":
             steps.append(_disarming(self.of))
         for change in reversed((*self.of.changes, *self.of.keep)):
+            if instance.is_removal(change):
+                left, said = _left(change, reader)
+                steps += left
+                notes.append(said)
+                continue
             if change.undo is None or change.seen is None:
                 notes.append(f"{'stays' if change.transfer else 'leaves nothing behind'}: {change.why}")
                 continue
@@ -83,6 +89,20 @@ def _inverse(change: Change, now: str) -> Change:
         layer=change.layer,
         halfway=change.halfway,
     )
+
+
+def _left(change: Change, reader: Reader) -> tuple[list[Change], str]:
+    """Clearing away, where there is something left: as it was planned. A staging host that is off keeps nobody."""
+    if change.seen is None:
+        return [], f"leaves nothing behind: {change.why}"
+    try:
+        now = canonical(reader.ask([change.seen], at=change.at)[0]).decode()
+    except RemedyError as error:
+        return (
+            [],
+            f"{change.at} cannot be asked, and it goes by itself after some hours: {change.why} ({error.message})",
+        )
+    return ([], f"already gone: {change.why}") if now == change.after else ([change], f"done as well: {change.why}")
 
 
 def _disarming(plan: Plan) -> Change:

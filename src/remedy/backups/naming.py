@@ -198,7 +198,8 @@ def day(name: str) -> int:
         return 0
 
 
-_BEFORE: Final = re.compile(r"-before-(R[0-9a-f]{8})(?:\.|\Z)")
+#: With the number that a second one of a run gets, when the run was resumed.
+_BEFORE: Final = re.compile(r"-before-(R[0-9a-f]{8})(?:-[0-9]{1,3})?(?:\.|\Z)")
 
 
 def before_restore(name: str) -> str:

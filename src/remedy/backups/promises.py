@@ -244,7 +244,7 @@ def _days(database: Database, found: _Read, clock: str) -> Kept:
     days = {datetime.fromtimestamp(one.backup.time, where).date() for one in found.good}
     oldest = f", the oldest {_named(found.good[-1].backup, clock)}" if found.good else ""
     held = len(days) >= DAYS
-    todo = "" if held else f"keep backups longer (keep_days), and {_check(database)}"
+    todo = "" if held else f"keep backups longer, and {_check(database)}"
     return Kept("days", ("PY-DESTRUCT",), held, f"good backups of {len(days)} days{oldest}; {DAYS} are wanted", todo)
 
 

@@ -29,7 +29,8 @@ class Copy:
 
     `place` is the building or site, for "two copies in two buildings"; `off_site` marks the far one. With `host` it is
     the folder `path` there. Else it is S3: `endpoint` (URL, "" for the provider's own), `bucket`, `prefix`, `region`;
-    `versioned` buckets keep what was overwritten, and older versions are candidates too.
+    `versioned` buckets keep what was overwritten, and older versions are candidates too. A `growing` folder holds logs
+    that a server appends to: what was listed of a file is read, though it has grown since.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Copy:
     versioned: bool = False
     access_key: Secret | None = None
     secret_key: Secret | None = None
+    growing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from remedy import __version__
+from remedy.actions.undo import UNDOABLE
 from remedy.cli import document
 from remedy.cli.options import Common
 from remedy.cli.progress import Pace
@@ -62,7 +63,10 @@ class Acting:
         engine = self.world.engine()
         self.screen.many = len(jobs) > 1
         self.screen.say(
-            f"  … reading {', '.join(job.target.name for job in jobs)} and every vantage point", "dim", talk=True
+            f"  … reading {', '.join(job.target.name for job in jobs)}"
+            f"{' and every vantage point' if any(job.site.vantages for job in jobs) else ''}",
+            "dim",
+            talk=True,
         )
         try:
             self._check_limits(jobs)
@@ -156,7 +160,7 @@ class Acting:
                 documents.append(document.of_outcome(outcome, self.world.record.head()[1]))
                 if not (self.options.json or self.options.jsonl):
                     self.screen.outcome(outcome)
-                    if outcome.plan.action == "isolate" and outcome.status != "reopened":
+                    if outcome.plan.action in UNDOABLE and outcome.status not in {"reopened", "failed"}:
                         self.screen.card(outcome.plan)
             else:
                 self._refuse(job, incident, outcome)

@@ -132,7 +132,7 @@ def _recover(stage: Stage) -> None:
     stage.remedy("restore", "site", "--latest-valid", "--dry-run", expect=(10,))
     stage.tell("Restore it: staged beside production, compared with the backup, swapped in one moment.")
     stage.remedy("restore", "site", "--latest-valid", "--yes")
-    stage.tell("Is the database what the backup said, row by row? And do its promises hold from now on?")
+    stage.tell("Is the database what the backup said, table by table, row by row?")
     stage.remedy("verify", "site")
     stage.tell("The data before is still there, until somebody says that it may go.")
     stage.remedy("release", "site", "--yes")

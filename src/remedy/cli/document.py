@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from remedy.actions.undo import UNDOABLE
 from remedy.cli.screen import cells, named
 from remedy.core.canon import Json
 from remedy.core.errors import RemedyError
@@ -71,7 +72,7 @@ def of_outcome(outcome: Outcome, evidence: str) -> dict[str, Json]:
     return {
         "target": plan.target,
         "run": plan.run,
-        "undo_id": plan.run if plan.changes and plan.action == "isolate" else None,
+        "undo_id": plan.run if plan.changes and plan.action in UNDOABLE else None,
         "action": plan.action,
         "status": outcome.status,
         "exit_code": outcome.exit_code,

@@ -1,7 +1,8 @@
 """`remedy verify`, carried out: find a manifest, compare, count what refers to nothing, record and show.
 
-Decides which manifest is believed: the newest there is, told apart by whether several copies have the very same one.
-Leaves to others: the comparison (transports.transfers.compare), the questions (probes.integrity).
+Decides which manifest is believed: the newest there is, and where copies have different ones of the same backup, that
+of most of them; that they differ is told. Leaves to others: the comparison (transports.transfers.compare), the
+questions (probes.integrity).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from remedy.cli.progress import Pace
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json
-from remedy.core.errors import Partial, Unreachable, UsageError
+from remedy.core.errors import Partial, RemedyError, UsageError
 from remedy.engine import search
 from remedy.engine.job import Event
 from remedy.engine.search import Listing
@@ -28,12 +29,14 @@ from remedy.probes import integrity
 
 _DIFFERS: Final = 22
 _SHOWN: Final = 20
+#: What a comparison after loading says, in the words of one with a live database.
+_WORDS: Final = {"it was not loaded": "is gone", "it is not in the backup": "is new"}
 
 
 def newest(world: World, screen: Screen, found: Listing, against: str = "") -> tuple[Manifest, list[str]]:
     """The newest manifest (or that of backup `against`), and which copies have this very one. Raises UsageError."""
     database = found.database
-    read: dict[bytes, tuple[Manifest, list[str]]] = {}
+    read: dict[tuple[str, bytes], tuple[Manifest, list[str]]] = {}
     for backup in found.backups:
         called = backup.name.removesuffix(".sql")
         if backup.manifest is None or (against and called != against.removesuffix(".sql")):
@@ -41,17 +44,21 @@ def newest(world: World, screen: Screen, found: Listing, against: str = "") -> t
         try:
             data = _bytes(world, database, backup)
             made = manifests.decoded(data)
-        except (Damaged, Unreachable) as error:
+        except RemedyError as error:
             screen.error(f"{backup.name} of {backup.copy}", error)
             continue
         if made.schema == database.schema:
-            read.setdefault(data, (made, []))[1].append(backup.copy)
+            read.setdefault((backup.name, data), (made, []))[1].append(backup.copy)
     if not read:
         raise UsageError(
             f"no copy of {database.name} holds a manifest" + (f" of {against}" if against else ""),
             hint=f"`remedy backup take {database.name}` writes one; `remedy backup list` shows what there is",
         )
-    return max(read.values(), key=lambda one: one[0].time)
+    (name, data), (manifest, copies) = max(read.items(), key=lambda one: (one[1][0].time, len(one[1][1])))
+    for (other, text), (_, where) in read.items():
+        if other == name and text != data:
+            screen.say(f"  {name}: {', '.join(where)} has another manifest of it than {', '.join(copies)}", "yellow")
+    return manifest, copies
 
 
 def _bytes(world: World, database: Database, backup: Backup) -> bytes:
@@ -79,7 +86,8 @@ class Verifying:
             f"whose manifest is in {', '.join(copies)}"
         )
         compared = self._compared(manifest)
-        different = [f"{_named(row['table'])}: {row['what']}" for row in compared.get("different", [])]
+        rows = compared.get("different", [])
+        different = [f"{_named(row['table'])}: {_WORDS.get(row['what'], row['what'])}" for row in rows]
         different += self._rights(manifest)
         orphans = self._orphans()
         for line in (*different[:_SHOWN], *orphans):
@@ -139,12 +147,16 @@ class Verifying:
         keys = cast("list[dict[str, Any]]", reader.ask([integrity.keys(file, schema)], at=self.database.host)[0])
         if not keys:
             return []
-        counts = cast("list[int]", reader.ask([integrity.orphans(file, schema, keys)], at=self.database.host)[0])
-        if len(counts) != len(keys):
+        present = cast("list[int]", reader.ask([integrity.there(file, keys)], at=self.database.host)[0])
+        asked = integrity.orphans(file, schema, keys, present)
+        counts = cast("list[int]", reader.ask([asked], at=self.database.host)[0])
+        if not len(present) == len(counts) == len(keys):
             raise Partial("not every foreign key could be looked at", where=self.database.host)
+        gone = {True: "", False: ", which is gone"}
         return [
-            f"{count} rows of {key['table']} refer to nothing in {key['to'][1]} (foreign key {key['name']})"
-            for key, count in zip(keys, counts, strict=True)
+            f"{count} rows of {key['table']} refer to nothing in {key['to'][1]}{gone[bool(known)]} "
+            f"(foreign key {key['name']})"
+            for key, known, count in zip(keys, present, counts, strict=True)
             if count
         ]
 

@@ -8,8 +8,9 @@ restore does not happen it is removed here. Leaves to others: where to stop in t
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -21,7 +22,7 @@ from remedy.backups import binlog, containers, formats
 from remedy.backups.binlog import Stretch, Until
 from remedy.backups.ports import Damaged
 from remedy.backups.transfers import Staged
-from remedy.backups.values import Contents, Copy, Database, Facts, File, Judgement
+from remedy.backups.values import Contents, Copy, Database, Facts, File, Finding, Judgement
 from remedy.cli import document
 from remedy.cli.act import Acting, stopping
 from remedy.cli.choice import stamp
@@ -73,7 +74,13 @@ class Staging:
         Raises Refused when they cannot be applied, with what is in the way, Unreachable.
         """
         said: list[str] = []
-        for copy, files in self._places(found):
+        missed = False
+        for copy, listed in self._places(found):
+            try:
+                files = listed()
+            except RemedyError as error:
+                said.append(f"{copy.name}: {error}")
+                continue
             chained, findings = binlog.chain(files, facts)
             if not chained:
                 said += [f"{copy.name}: {one.text}" for one in findings]
@@ -83,9 +90,9 @@ class Staging:
             except (Damaged, RemedyError) as error:
                 said.append(f"{copy.name}: {error}")
                 continue
-            fatal = [one.text for one in (*findings, *stretch.findings) if one.fatal]
-            if fatal:
-                said += [f"{copy.name}: {text}" for text in fatal]
+            if against := _against(stretch, findings):
+                missed |= any(one.code == "not-found" for one in against)
+                said += [f"{copy.name}: {one.text}" for one in against]
                 continue
             self._refuse_several(stretch, point)
             for one in (*findings, *stretch.findings):
@@ -95,20 +102,23 @@ class Staging:
                 f"  {stretch.transactions} transactions from {logs} follow on it, the last of {stamp(stretch.last)}"
             )
             return stretch, copy
+        hint = "`binlogs` in the inventory says where they are; --at with --no-binlogs restores a backup alone"
+        if missed:
+            hint = f"a backup made after it does not lead there: --at TIME takes one from before; {hint}"
         raise Refused(
             f"the binary logs do not lead from the backup to that point: {'; '.join(said) or 'there are none'}",
             where=self.database.name,
-            hint="`binlogs` in the inventory says where they are; --no-binlogs restores the backup alone",
+            hint=hint,
         )
 
-    def _places(self, found: Listing) -> Iterator[tuple[Copy, tuple[File, ...]]]:
-        """Where logs lie, nearest first."""
+    def _places(self, found: Listing) -> Iterator[tuple[Copy, Callable[[], tuple[File, ...]]]]:
+        """Where logs lie, nearest first, and what lists them: a place that does not answer leaves the others."""
         if self.database.binlogs:
-            copy = Copy("binary-logs", host=self.database.host, path=self.database.binlogs)
-            yield copy, self.world.copies.shelf(copy).list()
+            copy = Copy("binary-logs", host=self.database.host, path=self.database.binlogs, growing=True)
+            yield copy, self.world.copies.shelf(copy).list
         for name, sets in found.logs.items():
             for one in sets:
-                yield found.copy(name), one.files
+                yield found.copy(name), functools.partial(tuple, one.files)
 
     def _searched(self, copy: Copy, files: tuple[File, ...], facts: Facts, point: Point) -> Stretch:
         """Read the logs; a file that is still written to is taken as it is a moment later."""
@@ -222,6 +232,21 @@ class Staging:
             return
         if outcome.exit_code:
             self.screen.say(f"the isolated server on {at} is not gone: remedy undo {self._plan.run}", "yellow")
+
+
+def _against(stretch: Stretch, findings: Sequence[Finding]) -> list[Finding]:
+    """What keeps the logs from being applied up to the point; `findings` are those of their names.
+
+    A log that is missing does not matter to a point before it. To one that was not reached it does, and is said first:
+    it is why.
+    """
+    gaps = [one for one in findings if one.code == "gap" and not one.fatal]
+    fatal = [one for one in (*findings, *stretch.findings) if one.fatal]
+    reached = stretch.stop and not any(one.code == "cut" for one in stretch.findings)
+    if not gaps or (reached and not fatal):
+        return fatal
+    ends = Finding("ends", f"what there is goes to {stamp(stretch.last)}, and --at can go there")
+    return [*gaps, *fatal, *([ends] if stretch.last else [])]
 
 
 def acting_failed(acting: Acting) -> bool:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from remedy.actions.undo import UNDOABLE
 from remedy.cli.progress import IN_LOG, ON_TERMINAL, Progress
 from remedy.core.text import printable
 from remedy.core.values import Cell, Change, Plan, Verdict
@@ -158,13 +159,13 @@ class Screen:
             self.say(f"  step {number:<3} {change.why}")
             self._bytes(change.do.argv, change.do.stdin)
         for number, change in enumerate(plan.keep, 1):
-            self.say(f"  keep {number:<3} {change.why}   (after it is confirmed)")
+            self.say(f"  keep {number:<3} {change.why}{'   (after it is confirmed)' if plan.guard else ''}")
             self._bytes(change.do.argv, change.do.stdin)
         if plan.changes and not self.verbose and not self.many:
             self._rules(plan)
         cells = sum(len(expect.cells) for expect in plan.expects)
         if plan.expects:
-            self.say(f"  proof    {len(plan.expects)} expectations; {cells} paths to ask")
+            self.say(f"  proof    {len(plan.expects)} expectations{f'; {cells} paths to ask' if cells else ''}")
         for line in plan.unproven:
             self.say(f"  unproven {line}", "yellow")
         for line in plan.notes:
@@ -245,7 +246,7 @@ class Screen:
                 "  grade: host layer only. Root on the host can take it away: cut it off at the switch too.",
                 "dim",
             )
-        if plan.changes and plan.action == "isolate" and outcome.status != "reopened":
+        if plan.changes and plan.action in UNDOABLE and outcome.status not in {"reopened", "failed", "unchanged"}:
             self.say(f"  take it back with: remedy undo {plan.run}", "dim")
 
     def drift(self, drift: Drift) -> None:

@@ -7,6 +7,7 @@ was read and written with its hashes, how long writes were held. Leaves to other
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -20,10 +21,17 @@ from remedy.engine.search import Choice
 from remedy.probes import database as asked
 
 KIND: Final = "fault-analysis"
+_MILLISECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 
-def analysis(journal: Journal, reader: Reader, database: Database, choice: Choice, outcome: Outcome) -> dict[str, Json]:
-    """The body of the record's entry on a restore that was carried out; `held_ms` is -1 when nobody says."""
+def analysis(
+    journal: Journal, reader: Reader, database: Database, choice: Choice, outcome: Outcome, *, reached: int = 0
+) -> dict[str, Json]:
+    """The body of the record's entry on a restore that was carried out; `held_ms` is -1 when nobody says.
+
+    `reached` is when the last transaction began that binary logs gave back (seconds since 1970 UTC, 0 without any):
+    what is lost counts from there.
+    """
     plan = outcome.plan
     begun = ""
     streams: list[Json] = []
@@ -34,7 +42,8 @@ def analysis(journal: Journal, reader: Reader, database: Database, choice: Choic
         elif entry.kind == "sent" and body.get("result"):
             streams.append({"step": body["step"], "why": body["why"], "result": body["result"]})
     made = choice.chosen.time if choice.chosen else 0
-    lost = (datetime.fromisoformat(begun).timestamp() - made) // 60 if begun and made else -1
+    since = max(made, reached)
+    lost = max(0, datetime.fromisoformat(begun).timestamp() - since) // 60 if begun and since else -1
     rejected: list[Json] = [
         {"copy": one.copy, "backup": one.backup, "kind": one.kind, "reason": one.reason} for one in choice.rejections
     ]
@@ -46,6 +55,7 @@ def analysis(journal: Journal, reader: Reader, database: Database, choice: Choic
         "copy": choice.backup.copy if choice.backup else "",
         "sha256": choice.judgement.sha256 if choice.judgement else "",
         "backup_time": made,
+        "reached_time": since,
         "lost_minutes": int(lost),
         "held_ms": held(reader, database),
         "rejected": rejected,
@@ -62,4 +72,4 @@ def held(reader: Reader, database: Database) -> int:
         answer = reader.ask([asked.fingerprint(database.defaults_file, statements.held(undo))], at=database.host)[0]
     except RemedyError:
         return -1
-    return int(answer) if isinstance(answer, str) and answer.isdigit() and len(answer) < 10 else -1  # noqa: PLR2004
+    return int(answer) if isinstance(answer, str) and _MILLISECONDS.fullmatch(answer) else -1

@@ -50,6 +50,9 @@ def fault(outcome: Outcome, judgement: Judgement, results: Mapping[str, Json]) -
     if read and read != judgement.sha256:
         return "copy"
     at_host = step.said.startswith(f"{outcome.plan.target}: ")
+    if isinstance(found, dict) and "different" in found:
+        # A comparison speaks by what it found to differ; one that could not be made says nothing.
+        return "content" if found["different"] else "" if at_host else "way"
     if OF_THE_HOST.search(step.said) or _BUSY.search(step.said):
         return "" if at_host else "way"
     return "content"

@@ -195,7 +195,8 @@ class Engine:
 
     def verify(self, plan: Plan, *, renewed: bool = False) -> tuple[Verdict, ...]:
         """Ask every expectation from where it must hold, all places at once."""
-        self._tell(plan, "phase", "asking every vantage point")
+        cells = any(expect.cells for expect in plan.expects)
+        self._tell(plan, "phase", "asking every vantage point" if cells else "asking what has to hold now")
         if not renewed:
             for at in {expect.at for expect in plan.expects if expect.fresh}:
                 self.session.renew(at)

@@ -45,8 +45,9 @@ PROVEN: Final = "proven"
 WHOLE: Final = "whole"
 #: What another copy of the same bytes disproves: that nothing shows what was written.
 UNVERIFIABLE: Final = "unverifiable"
-#: Findings that are not the backup's: they are gone when a key is put right, so the record does not keep them.
-OF_THE_KEYS: Final = frozenset({"wrong-key"})
+#: Findings that may not be the backup's: they are gone when a key is put right, or on a better day of the way to the
+#: copy, so the record does not keep them.
+PASSING: Final = frozenset({"wrong-key", "short", "changed"})
 #: A copy that failed so often in a row while it was read is left alone.
 _ENOUGH: Final = 2
 _NAMED: Final = 5
@@ -213,11 +214,13 @@ class Judging:
         database = self.found.database
         judgement = self.read(copy, backup, tell)
         self.tell(last or f"read {backup.name} from {copy.name}", backup.size, backup.size)
-        if {finding.code for finding in judgement.findings} & OF_THE_KEYS:
+        if {finding.code for finding in judgement.findings} & PASSING:
             return judgement
         entry = verdicts.remember(self.journal, database, copy, backup, judgement, incident=self.incident)
         self.found.record.add(entry.body)
-        return self.found.record.of(copy, backup) or judgement
+        kept = self.found.record.of(copy, backup)
+        # The record does not keep the text of definitions; whoever restores it now need not read it again for them.
+        return replace(kept, contents=judgement.contents) if kept else judgement
 
     def _prove(self, copy: Copy, backup: Backup, judgement: Judgement) -> Judgement:
         if self.prove is None:

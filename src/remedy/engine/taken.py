@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from remedy.backups import manifest as manifests
@@ -38,8 +39,9 @@ def remember(journal: Journal, open_shelf: Callable[[Copy], Shelf], database: Da
         manifest = _manifest(open_shelf(copy), backup.manifest)
         if manifest is None or manifest.sha256 != result["sha256"] or manifest.size != backup.size:
             continue
+        contents = replace(manifest.contents, facts=replace(manifest.contents.facts, time=manifest.time))
         judgement = Judgement(
-            manifest.sha256, manifest.size, search.WHOLE, manifest.contents, (), manifest.time, 0, result["read"], "zst"
+            manifest.sha256, manifest.size, search.WHOLE, contents, (), manifest.time, 0, result["read"], "zst"
         )
         verdicts.remember(journal, database, copy, backup, judgement, incident=plan.incident, run=plan.run)
         remembered += 1

@@ -162,15 +162,14 @@ def ensure_history(
 
 
 def link(history: Path, place: Path) -> None:
-    """Give a lab its own `place` for the layer, so that it outlives the cache: hard links, or a copy where that fails.
+    """Give a lab its own `place` for the layer, so that it outlives the cache.
 
-    Raises RemedyError.
+    A copy: the time of change of a hard link would be that of whatever lab came or went last. Raises RemedyError.
     """
-    for how in ("--link", "--no-clobber"):
-        done = subprocess.run(["cp", "-a", how, str(history), str(place)], capture_output=True, check=False)
-        if done.returncode == 0:
-            return
-        shutil.rmtree(place, ignore_errors=True)
+    done = subprocess.run(["cp", "-a", "--reflink=auto", str(history), str(place)], capture_output=True, check=False)
+    if done.returncode == 0:
+        return
+    shutil.rmtree(place, ignore_errors=True)
     raise RemedyError(done.stderr.decode("utf-8", "replace").strip(), where=str(place))
 
 

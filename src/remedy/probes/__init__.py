@@ -45,6 +45,8 @@ def parse(name: str, reply: Reply) -> Json:
 def text(reply: Reply, what: str) -> str:
     """The reply's standard output as ASCII-safe text, or AnswerUnusable when the command failed."""
     if reply.status != 0:
-        said = reply.err[:200].decode("utf-8", "replace").strip()
+        # A client of a database server repeats the statement first; what is wrong with it comes last.
+        errors = [line for line in reply.err.splitlines() if line.startswith(b"ERROR")]
+        said = (b"; ".join(errors) or reply.err)[:200].decode("utf-8", "replace").strip()
         raise AnswerUnusable(f"{what} ended with status {reply.status}: {said!r}", hint="nothing was decided from it")
     return reply.out.decode("utf-8", "backslashreplace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from remedy.core.canon import Json
@@ -10,7 +11,7 @@ from remedy.core.errors import AnswerUnusable
 from remedy.core.text import printable
 from remedy.core.values import Probe, Reply
 from remedy.probes import text
-from remedy.probes.database import client, named, quoted
+from remedy.probes.database import client, named, quoted, within
 
 _OPTIONS: Final = ("--batch", "--raw", "--skip-column-names")
 
@@ -23,7 +24,7 @@ def keys(defaults_file: str, schema: str) -> Probe:
     sql = f"""
 SELECT JSON_OBJECT('name',constraint_name,'table',table_name,'own',column_name,'schema',referenced_table_schema,
  'to',referenced_table_name,'other',referenced_column_name) FROM information_schema.key_column_usage
- WHERE table_schema={quoted(schema)} AND BINARY table_schema={quoted(schema)} AND referenced_table_name IS NOT NULL
+ WHERE {within("table_schema", schema)} AND referenced_table_name IS NOT NULL
  ORDER BY table_name, constraint_name, ordinal_position;
 """
     return Probe(client(defaults_file, *_OPTIONS, sql=sql), "integrity.keys")
@@ -51,16 +52,32 @@ def parse_keys(reply: Reply) -> Json:
     return list(found.values())
 
 
-def orphans(defaults_file: str, schema: str, found: list[dict[str, Any]]) -> Probe:
-    """For each of these keys, how many rows refer to nothing: a list of numbers."""
+def there(defaults_file: str, found: list[dict[str, Any]]) -> Probe:
+    """For each of these keys, whether the table that it refers to exists: a list of 0 and 1. It may be dropped."""
+    sql = "".join(
+        f"SELECT COUNT(*) FROM information_schema.tables "
+        f"WHERE {within('table_schema', key['to'][0])} AND {within('table_name', key['to'][1])};\n"
+        for key in found
+    )
+    return Probe(client(defaults_file, *_OPTIONS, sql=sql), "integrity.numbers")
+
+
+def orphans(defaults_file: str, schema: str, found: list[dict[str, Any]], present: Sequence[int] = ()) -> Probe:
+    """For each of these keys, how many rows refer to nothing: a list of numbers.
+
+    `present` is what `there` answers: where the other table is gone, every row that refers to it does.
+    """
     lines = []
-    for key in found:
+    for number, key in enumerate(found):
         own, other = f"{named(schema)}.{named(key['table'])}", f"{named(key['to'][0])}.{named(key['to'][1])}"
         joined = " AND ".join(f"o.{named(b)} = c.{named(a)}" for a, b in key["columns"])
-        there = " AND ".join(f"c.{named(a)} IS NOT NULL" for a, _ in key["columns"])
+        refers = " AND ".join(f"c.{named(a)} IS NOT NULL" for a, _ in key["columns"])
+        if present and not present[number]:
+            lines.append(f"SELECT COUNT(*) FROM {own} c WHERE {refers};")
+            continue
         lines.append(
             f"SELECT COUNT(*) FROM {own} c LEFT JOIN {other} o ON {joined} "
-            f"WHERE {there} AND o.{named(key['columns'][0][1])} IS NULL;"
+            f"WHERE {refers} AND o.{named(key['columns'][0][1])} IS NULL;"
         )
     return Probe(client(defaults_file, *_OPTIONS, sql="\n".join(lines) + "\n", seconds=3600), "integrity.numbers")
 

@@ -47,11 +47,14 @@ _DEEPER: Final = 'top=$(pwd -P); cd -- "./$2" 2>/dev/null && [ "$(pwd -P)" = "${
 _SAME: Final = '[ -f "./$3" ] && [ ! -L "./$3" ] && [ "$(stat -c "$4" -- "./$3")" = "$5" ] || exit 67\n'
 
 _LIST: Final = f"{_ENTER}exec find -P . -ignore_readdir_race -mindepth 1 -printf '%y\\0%s\\0%C@\\0%P\\0'\n"
+# The same of a log that a server goes on writing to: what was listed of it, "$5" bytes, stays as it is.
+_GROWN: Final = '[ -f "./$3" ] && [ ! -L "./$3" ] && [ "$(stat -c "$4" -- "./$3")" -ge "$5" ] || exit 67\n'
 # nonblock: should the file be a fifo by now, it is not waited for. The second look tells what has changed meanwhile.
-_READ: Final = (
-    f'{_ENTER}[ "$2" = . ] || {{\n{_DEEPER}}}\n{_SAME}'
+_READ, _READ_LOG = (
+    f'{_ENTER}[ "$2" = . ] || {{\n{_DEEPER}}}\n{same}'
     'dd if="./$3" bs=1M iflag=fullblock,nofollow,nonblock,skip_bytes,count_bytes skip="$6" count="$7" status=none'
-    f" || exit 68\n{_SAME}"
+    f" || exit 68\n{same}"
+    for same in (_SAME, _GROWN)
 )
 _WRITE: Final = (
     f"{_ENTER}umask 077\n"
@@ -103,8 +106,12 @@ class FolderShelf:
         if file.kind != "file":
             raise Refused(_NEVER.get(file.kind, _NEVER["other"]), where=self._name(file.name), hint=_PLAIN)
         begin, count = span(file, start, length)
-        arguments = (*self._place(file), str(begin), str(count))
-        with self._start(_READ, *arguments, short=count <= _SHORT) as running:
+        folder, name, form, words = self._place(file)
+        script = _READ_LOG if self.copy.growing else _READ
+        if self.copy.growing:
+            form, words = "%s", f"{file.size}"
+        arguments = (folder, name, form, words, str(begin), str(count))
+        with self._start(script, *arguments, short=count <= _SHORT) as running:
             yield self._bytes(running, file, count)
 
     def write(self, name: str, chunks: Iterable[bytes]) -> File:

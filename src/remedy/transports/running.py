@@ -275,6 +275,12 @@ class Running:
         """Close it."""
         self.close()
 
+    def __del__(self) -> None:
+        """Descriptors of one that a thread was still about when it was killed."""
+        for pipe in (self._in, self._out, self._err):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
     def _settle(self) -> None:
         self._process.wait()
         self._drain.join(_SETTLE)

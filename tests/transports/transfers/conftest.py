@@ -53,11 +53,13 @@ class Server:
             f"--datadir={data}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'p'}",
+            f"--tmpdir={self.folder / 'tmp'}",
             "--skip-networking",
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=256M",
             *self.options,
         ]
+        (self.folder / "tmp").mkdir(exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         for _ in range(400):
@@ -115,12 +117,14 @@ class Server:
         return str(file)
 
     def install(self) -> None:
-        """Make its data directory."""
+        """Make its data directory. A starting server empties its tmpdir of temporary tables: none may share one."""
+        (self.folder / "tmp").mkdir(exist_ok=True)
         subprocess.run(
             [
                 "mariadb-install-db",
                 "--no-defaults",
                 f"--datadir={self.folder / 'data'}",
+                f"--tmpdir={self.folder / 'tmp'}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 f"--user={pwd.getpwuid(os.getuid()).pw_name}",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from remedy.core.errors import UsageError
@@ -281,6 +281,16 @@ def remove(one: Instance) -> Change:
     )
 
 
+def clear(one: Instance) -> Change:
+    """The same as a step that is left out when it is gone: of the run that comes after the one that made it."""
+    return replace(remove(one), seen=asked.folder(one.run, one.base), before=wanted("present"), after=wanted("absent"))
+
+
+def is_removal(change: Change) -> bool:
+    """Whether a step ends an isolated server: taking the run back wants that as much as the run did."""
+    return _REMOVE in change.do.argv and change.undo is None
+
+
 def gone(one: Instance) -> Expect:
     """That nothing of it is left."""
     why = f"nothing is left in {one.root}"
@@ -288,8 +298,8 @@ def gone(one: Instance) -> Expect:
 
 
 def answers(one: Instance) -> Expect:
-    """That it is there for what follows."""
-    why = f"the isolated server below {one.root} answers"
+    """That it is there for what follows; when nothing does, because a run was resumed, it says how it goes away."""
+    why = f"the isolated server below {one.root} answers, until `remedy undo {one.run}` or its time is over"
     return Expect(why, one.at, asked.server(one.run, one.base), wanted("running"), layer="database")
 
 

@@ -103,7 +103,7 @@ fi
 # What ends here ends before anything is held; but what an earlier execution has held stays held.
 unready() { rm -f "$d/cnf"; [ "$moved$begun" != 00 ] || text away; stop 4 "$1"; }
 # 1. hold writes
-text account.sql 2> "$d/err" || { errors "$d/err"; unready "the account for the definitions could not be made"; }
+insist text account.sql || unready "the account for the definitions could not be made"
 run_client "$d/cnf" --batch -e 'DO 0' || unready "the account for the definitions cannot log in"
 if [ -n "$hold" ]; then
   printf '# remedy run %s holds writes during a cut-over; remedy resume %s ends it

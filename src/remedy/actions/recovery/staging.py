@@ -69,12 +69,17 @@ def create_account(name: str, grants: Iterable[str]) -> str:
     """SQL that makes an account, or gives it a new password; the script that is sent it knows the words in @s."""
     user = f"'{name}'@'@HOST@'"
     made = f"CREATE USER IF NOT EXISTS {user};\nALTER USER {user} IDENTIFIED BY '@PASSWORD@';"
-    return "\n".join([made, *(f"GRANT {grant} TO {user};" for grant in grants)])
+    return _in_time("\n".join([made, *(f"GRANT {grant} TO {user};" for grant in grants)]))
+
+
+def _in_time(sql: str) -> str:
+    """Statements about accounts wait for somebody else's global lock whatever lock_wait_timeout says."""
+    return f"/*M!100101 SET SESSION max_statement_time=5 */;\n{sql}\n/*M!100101 SET SESSION max_statement_time=0 */;"
 
 
 def drop_account(name: str) -> str:
     """SQL that removes an account, from wherever it may log in."""
-    return (
+    return _in_time(
         "SELECT IFNULL(CONCAT('DROP USER ', GROUP_CONCAT(QUOTE(user), '@', QUOTE(host))), 'DO 0') INTO @account "
         f"FROM mysql.user WHERE user='{name}';\nPREPARE gone FROM @account;\nEXECUTE gone;"
     )

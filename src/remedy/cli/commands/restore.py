@@ -38,7 +38,8 @@ _MINUTES: Final = re.compile(r"^(\d{4}-\d{1,2}-\d{1,2}[T ] *\d{1,2}:\d{2})(?![:\
 Examples:
   remedy restore site --latest-valid --dry-run       which backup, why, and each step; changes nothing
   remedy restore site --latest-valid                 restore it after you said yes
-  remedy restore site --latest-valid --at '2026-11-19 18:00'
+  remedy restore site --latest-valid --at '2026-11-19 18:00 +08:00'
+  remedy restore site --latest-valid --before 'DROP TABLE orders'    with binary logs
   remedy restore site --latest-valid --from off-site
   remedy undo R7f3a9c21                              the data before is live again
   remedy release site                                drop the data before, for good
@@ -47,13 +48,13 @@ Examples:
 @click.argument("database", required=False, default="", metavar="[DATABASE]", shell_complete=complete)
 @click.option("--latest-valid", is_flag=True, required=True, help="The newest backup that is valid, whatever its copy.")
 @click.option("--from", "copy", metavar="COPY", default="", help="Only backups of this copy.")
-@click.option("--at", metavar="TIME", default="", help="The state at that moment ('2026-11-19 18:00', UTC).")
+@click.option("--at", metavar="TIME", default="", help="The state at that moment ('2026-11-19 18:00'; UTC).")
 @click.option(
     "--before", metavar="STATEMENT", default="", help="Apply binary logs up to just before it (or FILE:POSITION)."
 )
 @click.option("--no-binlogs", is_flag=True, help="With --at: the backup alone, without the binary logs after it.")
 @click.option("--accept", metavar="CODE", multiple=True, help="Take a backup in spite of this finding; repeatable.")
-@click.option("--hold-writes", is_flag=True, help="Stop the database's units (inventory) until it is restored.")
+@click.option("--hold-writes", is_flag=True, help="Stop the database's units (inventory) around the cut-over.")
 @click.option("--clients", type=click.IntRange(1, 16), default=2, show_default=True, help="Clients that load at once.")
 @click.option("--no-check", is_flag=True, help="With --dry-run: read no backup; only what is known already counts.")
 @click.option("--safety-copy", metavar="COPY", default="", help="Where the present data goes first; the nearest copy.")
@@ -111,6 +112,7 @@ class _Restoring:
         from remedy.engine import search  # noqa: PLC0415
 
         judging, code = self._judging(), 0
+        self.judging = judging
         for _ in range(_ATTEMPTS):
             choice = search.newest_valid(
                 judging,
@@ -182,6 +184,12 @@ class _Restoring:
         seen = surroundings.look(database, around.reader)
         for missing in seen.missing:
             self.screen.say(f"  {missing}", "yellow")
+        if seen.live is None and self._answers():
+            raise TargetUnfit(
+                "the database server answers, but does not say what it holds; see above",
+                where=database.host,
+                hint="is a disk full, or may this login not read it? a restore would stop there too",
+            )
         if seen.live is None:
             raise TargetUnfit(
                 "the database server does not answer, so there is nothing to restore into",
@@ -192,6 +200,13 @@ class _Restoring:
         self.live, self.zone = seen.live, seen.zone
         found = search.listing(database, around.shelves(database), around.record, only=self.own["copy"])
         return search.Judging(found, around.record, around.reading(database), around.telling, incident=self.incident)
+
+    def _answers(self) -> bool:
+        """Whether the server is alive: then it is not for a rebuild."""
+        from remedy.probes import datadir  # noqa: PLC0415 -- lazily
+
+        asked = datadir.answers(self.database.defaults_file)
+        return self.around.reader.ask([asked], at=self.database.host)[0] == "yes"
 
     def _attempt(self, judging: Judging, choice: Choice) -> int:
         """Plan and carry out the restore of the chosen one."""
@@ -321,7 +336,9 @@ class _Restoring:
 
         around, record = self.around, self.around.record
         if choice.backup and choice.copy and choice.judgement and outcome.status == "verified":
-            proven = replace(choice.judgement, level="proven", at=int(time.time()))
+            # As it was judged by itself: what it looked like beside the ruined data is no part of it.
+            alone = self.judging.known.get(choice.backup, choice.judgement)
+            proven = replace(alone, level="proven", at=int(time.time()))
             verdicts.remember(
                 record, self.database, choice.copy, choice.backup, proven, proof=True, incident=self.incident
             )
@@ -346,9 +363,10 @@ class _Restoring:
         if fault == "content":
             # What restoring showed holds for these bytes wherever they lie; it is remembered.
             judgement = replace(judgement, findings=(*judgement.findings, Finding("restore-failed", said)))
-            verdicts.remember(
+            entry = verdicts.remember(
                 self.around.record, self.database, copy, backup, judgement, proof=True, incident=self.incident
             )
+            judging.found.record.add(entry.body)
             judging.known[backup] = judgement
         else:
             judging.failed[backup] = Failure("unreachable" if fault == "way" else "corrupt", said)

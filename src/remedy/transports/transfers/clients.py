@@ -95,6 +95,9 @@ _CLIENT: Final = (
 #: A stream may take a day; its parts have time-outs of their own.
 LONG: Final = 7 * 24 * 3600
 
+#: Seconds that a dump waits for a table that somebody has locked.
+LOCKED: Final = 20
+
 _CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
 #: What a client says when it has failed.
 ERROR: Final = re.compile(rb"^ERROR[^\r\n]*", re.MULTILINE)
@@ -142,7 +145,9 @@ def client(login: Login, schema: str, charset: str = "") -> Command:
 
 def dumper(login: Login, options: Sequence[str], schema: str, tables: Sequence[str] = ()) -> Command:
     """mariadb-dump of one schema, or of some of its tables."""
-    newer = "--set-gtid-purged=OFF"  # MySQL's own; without it a dump sets the position of the whole server
+    # MySQL's own, without which a dump sets the position of the whole server. And a table that somebody has locked is
+    # waited for, but not for a day, as is usual: whoever restores has to hear of it (no spaces: names are split at them).
+    newer = f"--set-gtid-purged=OFF --init-command=SET@@lock_wait_timeout={LOCKED}"
     fixed = ("--max-allowed-packet=1G", *_socket(login))
     argv = ("sh", "-c", PROGRAM, "remedy", login.defaults_file, "mariadb-dump mysqldump", newer)
     return Command((*argv, *fixed, *options, "--", schema, *tables), seconds=LONG)

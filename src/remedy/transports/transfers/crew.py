@@ -19,21 +19,24 @@ from remedy.core.text import printable
 from remedy.transports.transfers.clients import ERROR, Bulk, Login, Running, client, complaint
 from remedy.transports.transfers.flow import Flow, Stopped, in_thread, wait
 
-#: What a client may hold back from the far end.
-_QUEUE: Final = 8 << 20
+#: Bytes that may wait for all clients together, and for each: at least some statements, or it would run dry.
+_QUEUES: Final = 16 << 20
+_QUEUE: Final = (2 << 20, 8 << 20)
 #: Bytes kept of what a client answers.
 _TAIL: Final = 64 << 10
 
 
 class Session:
-    """One client, fed by a thread of its own from a queue of `_QUEUE` bytes.
+    """One client, fed by a thread of its own from a queue of `limit` bytes.
 
     Its queue shares `condition` with those of others. After the end of everything `failure` is None, or says why not.
     """
 
-    def __init__(self, running: Running, login: Login, condition: threading.Condition, doing: str) -> None:
+    def __init__(
+        self, running: Running, login: Login, condition: threading.Condition, doing: str, limit: int = _QUEUE[1]
+    ) -> None:
         """Begin to feed `running`; `doing` begins the sentence that a failure becomes."""
-        self.flow: Flow[tuple[bytes, str]] = Flow(_QUEUE, condition)
+        self.flow: Flow[tuple[bytes, str]] = Flow(limit, condition)
         self.failure: RemedyError | None = None
         self.ended = False
         self.sent = 0
@@ -127,10 +130,11 @@ class Crew:
         self.sessions: list[Session] = []
         self._tick = tick
         self._condition = threading.Condition()
+        limit = min(max(_QUEUES // max(1, number), _QUEUE[0]), _QUEUE[1])
         try:
             for _ in range(number):
                 running = bulk.start(client(login, schema, charset), at=login.at)
-                self.sessions.append(Session(running, login, self._condition, doing))
+                self.sessions.append(Session(running, login, self._condition, doing, limit))
         except BaseException:
             self.kill()
             raise

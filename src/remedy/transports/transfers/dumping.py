@@ -61,6 +61,8 @@ def ended_well(status: int, said: bytes, *, where: str, doing: str) -> None:
     hint = ""
     if b"command not found" in said or status == 127:  # noqa: PLR2004 -- the shell's status for it
         hint = "install mariadb-client on the database host"
+    if b"Lock wait timeout" in said:
+        hint = "somebody holds a lock on it: SHOW FULL PROCESSLIST names the session; end it (KILL), then start again"
     if definer := _DEFINER.search(said):
         account = printable(b"'%s'@'%s'" % definer.groups(), 100, one_line=True)
         hint = f"create the account {account}, or give what it defines another definer"
