@@ -1,30 +1,35 @@
-"""Names that remedy itself gives: what a restore has put aside is known by them. Others are in test_catalog.py."""
+"""Names of files in a backup folder: what a schema's name becomes in them."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remedy.backups import naming
 
 
 @pytest.mark.parametrize(
-    ("name", "run"),
+    ("schema", "name"),
     [
-        ("site-before-R1a2b3c4d", "R1a2b3c4d"),
-        ("site-before-R1a2b3c4d.sql", "R1a2b3c4d"),
-        ("site-before-R1a2b3c4d-2.sql", "R1a2b3c4d"),
-        ("site-before-R1a2b3c4d-99.sql.zst", "R1a2b3c4d"),
-        ("a-before-Rffffffff-before-R1a2b3c4d.sql", "R1a2b3c4d"),
-        ("site-after-R1a2b3c4d.sql", ""),
-        ("site-before-R1a2b3c4.sql", ""),
-        ("site-before-R1a2b3c4d5.sql", ""),
-        ("site-before-R1A2B3C4D.sql", ""),
-        ("site-before-R1a2b3c4d-monday.sql", ""),
-        ("site-before-update.sql", ""),
-        ("before-R1a2b3c4d.sql", ""),
-        ("", ""),
+        ("site", "site"),
+        ("web-2.0", "web-2.0"),
+        ("sh`op's 店-1", "sh_op_s_-1"),
+        ("店", "db_"),
+        ("-x", "db-x"),
+        ("", "db"),
     ],
 )
-def test_what_a_restore_has_put_aside(name: str, run: str) -> None:
-    """The run is in the name, also of a second one after the run was resumed; no other name says it."""
-    assert naming.before_restore(name) == run
+def test_a_schema_as_a_files_name(schema: str, name: str) -> None:
+    """Plain names stay as they are; quotes, spaces and other scripts become one underscore each."""
+    assert naming.of_schema(schema) == name
+
+
+@given(st.text(max_size=100))
+def test_any_schema_gives_a_name_that_needs_no_quotes(schema: str) -> None:
+    """Whatever a schema is called, its files begin with a letter or digit and hold nothing a shell would look at."""
+    name = naming.of_schema(schema)
+    assert name[0].isascii()
+    assert name[0].isalnum()
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@+-")
+    assert naming.before_restore(f"{name}-before-R0123abcd.sql") == "R0123abcd"

@@ -73,6 +73,7 @@ def test_a_comparison_speaks_by_what_differs() -> None:
 def test_other_bytes_than_judged_are_of_the_copy(said: str) -> None:
     """What was read was not what had been judged: this copy is out, and nothing is said of the content."""
     assert fault(LOAD, said, {"sha256": "b" * 64}) == "copy"
+    assert fault(LOAD, said, {"sha256": ""}) == "copy", "it could not be read to its end"
 
 
 @pytest.mark.parametrize(

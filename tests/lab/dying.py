@@ -64,9 +64,9 @@ def _inside_streams(moment: str, name: str) -> None:
         if moment == f"{what} {seen[what]}":
             os.kill(os.getpid(), signal.Signals[name])
 
-    def putting(self: Crew, session: Session, sql: bytes, table: str = "") -> None:
+    def putting(self: Crew, session: Session, sql: bytes, name: str = "") -> None:
         passed("put")
-        put(self, session, sql, table)
+        put(self, session, sql, name)
 
     def starting(self: Leash, command: Command, *, at: str, short: bool = False) -> Running:
         passed("dump")

@@ -98,7 +98,7 @@ class Site:
     def nights(self) -> list[str]:
         """The days of the nightly backups, as in their names."""
         names = (name for name in self.files("local") if name.endswith(".sql.zst"))
-        return sorted(name.removeprefix("site-").removesuffix(".sql.zst") for name in names)
+        return sorted(name.removeprefix("site-").removesuffix(".sql.zst") for name in names if name[5:7] == "20")
 
     def content(self, name: str, host: str = "db01") -> str:
         """A nightly backup's text."""

@@ -42,7 +42,7 @@ def site(calm: Lab, tmp_path: Path) -> Iterator[Ruined]:
 def wait_before(site: Ruined, text: str) -> None:
     """From now on a cut-over on db01 waits before it sends that text."""
     site.db.sh(
-        'echo "$1" >/var/stop-at; rm -f /run/now /run/go; cat >/usr/local/bin/mariadb; chmod 755 /usr/local/bin/mariadb',
+        'echo "$1" >/var/stop-at; rm -f /run/now /run/go; cat >/usr/local/bin/mariadb; chmod 755 /usr/local/bin/mariadb',  # noqa: E501
         text,
         stdin=_WAITING.encode(),
     )
@@ -120,7 +120,7 @@ def test_power_is_lost_while_it_loads_and_compares(site: Ruined, moment: str) ->
 
 
 def test_the_server_is_restarted_while_it_loads(site: Ruined) -> None:
-    """It ends as partial with the server to blame, nothing is left that undo cannot clear, and no older backup is taken."""
+    """It ends as partial with the server to blame, nothing is left that undo cannot clear, and no older backup is taken."""  # noqa: E501 -- one sentence
     backup = site.newest()
     process = site.paused("put 20")
     site.db.sh("service mariadb restart >/dev/null 2>&1")

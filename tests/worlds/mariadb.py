@@ -35,9 +35,9 @@ class Server:
         self.option_file.chmod(0o600)
         (folder / "my.cnf").write_text(f"!includedir {self.conf}\n", encoding="utf-8")
         # A server that starts removes every temporary table it finds in its tmpdir: none may share one.
-        (folder / "tmp").mkdir()
+        (folder / "scratch").mkdir()
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--user=root"]
-        install += ["--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={folder}/tmp"]
+        install += ["--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={folder}/scratch"]
         subprocess.run(install, check=True, capture_output=True)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -50,7 +50,7 @@ class Server:
         argv += ["--user=root", f"--datadir={self.folder}/data", f"--socket={self.socket}", "--skip-networking"]
         argv += [
             f"--pid-file={self.folder}/pid",
-            f"--tmpdir={self.folder}/tmp",
+            f"--tmpdir={self.folder}/scratch",
             "--innodb-buffer-pool-size=64M",
             "--character-set-server=utf8mb4",
             *self.options,

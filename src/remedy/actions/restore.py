@@ -15,7 +15,7 @@ from typing import ClassVar, cast
 
 from remedy.actions import params
 from remedy.actions.recovery import definitions, instance, preflight, staging, statements, swap
-from remedy.backups import transfers
+from remedy.backups import naming, transfers
 from remedy.backups.formats import dump
 from remedy.backups.transfers import Staged
 from remedy.backups.values import Backup, Contents, Copy, Database, Object, Unit
@@ -144,7 +144,7 @@ class Restore:
         if self.without_safety or not server.has_rows:
             return []  # definitions alone are kept by the cut-over itself
         copy = self._copy(self.safety) if self.safety else self.database.copies[0]
-        name = f"{self.database.schema}-before-{run}"
+        name = f"{naming.of_schema(self.database.schema)}-before-{run}"
         label = f"before restore {run}"
         take = transfers.Take(self.database, (copy,), name, label, without=server.broken, numbered=True)
         return [
@@ -272,7 +272,7 @@ class Restore:
     def _backup_after(self, run: str) -> list[Change]:
         """A new backup of the restored data into every copy (plan rule BZ-DATA-3)."""
         copies = tuple(copy for copy in self.database.copies if not self.after or copy.name in self.after)
-        name, label = f"{self.database.schema}-after-{run}", f"after restore {run}"
+        name, label = f"{naming.of_schema(self.database.schema)}-after-{run}", f"after restore {run}"
         take = transfers.Take(self.database, copies, name, label, numbered=True)
         return [
             Change(

@@ -206,3 +206,17 @@ def before_restore(name: str) -> str:
     """The run whose restore has put this aside first, "" for any other backup."""
     found = _BEFORE.search(name)
     return found[1] if found else ""
+
+
+_UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_.@+-]+")
+_LONGEST: Final = 64
+
+
+def of_schema(schema: str) -> str:
+    """A schema as the beginning of a file's name: its letters, digits and `_.@+-`; what else there is becomes `_`.
+
+    Any name may be a schema's, in any script; a file's goes through shells, stores and other people's tools. What is
+    in a backup is told by the backup, not by its name.
+    """
+    plain = _UNPLAIN.sub("_", schema)[:_LONGEST]
+    return plain if plain[:1].isalnum() else f"db{plain}"

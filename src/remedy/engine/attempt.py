@@ -46,8 +46,8 @@ def fault(outcome: Outcome, judgement: Judgement, results: Mapping[str, Json]) -
     if step is None or step.late:
         return ""
     found = results.get(step.name)
-    read = found.get("sha256") if isinstance(found, dict) else None
-    if read and read != judgement.sha256:
+    # What was read has a hash: another one than judged, or none because it could not be read to its end.
+    if isinstance(found, dict) and found.get("sha256", judgement.sha256) != judgement.sha256:
         return "copy"
     at_host = step.said.startswith(f"{outcome.plan.target}: ")
     if isinstance(found, dict) and "different" in found:

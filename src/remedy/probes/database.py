@@ -76,9 +76,10 @@ def within(column: str, schema: str) -> str:
     return f"({column}={name} AND BINARY {column}={name})"
 
 
-def other_than(column: str, names: Sequence[str]) -> str:
-    """What is added to a condition to leave out rows of exactly these names."""
-    return f" AND BINARY {column} NOT IN ({', '.join(map(quoted, names))})" if names else ""
+def other_than(column: str, names: Sequence[str], *, among: bool = False) -> str:
+    """What is added to a condition to leave out rows of exactly these names; with `among`, all others."""
+    word = "IN" if among else "NOT IN"
+    return f" AND BINARY {column} {word} ({', '.join(map(quoted, names))})" if names else ""
 
 
 def client(defaults_file: str, *options: str, sql: str = "", seconds: int = 60) -> Command:

@@ -27,7 +27,8 @@ DEFINER: Final = "root@localhost"
 _ACCOUNT: Final = "`root`@`localhost`"
 
 _VERSION: Final = r"(?:/\*M?!\d{5,6}\s*)?"
-_BETWEEN: Final = r"\s*(?:\*/)?\s*" + _VERSION
+#: Ends and beginnings of version comments, empty ones too: sed leaves those where a definer was.
+_BETWEEN: Final = r"(?:\s|\*/|/\*M?!\d{5,6})*"
 _CREATE: Final = re.compile(rf"^{_VERSION}CREATE\b", re.IGNORECASE | re.MULTILINE)
 _HEAD: Final = re.compile(
     rf"{_VERSION}CREATE(?:{_BETWEEN}OR\s+REPLACE\b)?(?:{_BETWEEN}ALGORITHM\s*=\s*\w+)?", re.IGNORECASE

@@ -67,9 +67,15 @@ end_sessions() {
     sql > "$d/kill" && sql --force < "$d/kill"
 } 2> /dev/null
 ours="AND (db = $(cat "$d/live") OR id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx))"
-# Runs a text, and once more after everybody who might be in the way has been ended.
+# Does something, again after everybody who might be in the way has been ended; each try waits a second for a lock.
 insist() {
-  "$@" 2> "$d/err" || { end_sessions ""; "$@" 2>> "$d/err"; } || { errors "$d/err"; return 1; }
+  tries=0
+  until "$@" 2> "$d/err"; do
+    tries=$((tries + 1))
+    [ $tries -lt 2 ] || { [ $tries -lt 10 ] && grep -qE '^ERROR (1205|1969)' "$d/err"; } ||
+      { errors "$d/err"; return 1; }
+    end_sessions ""
+  done
 }
 # What the server said; not the statements, which the client repeats, nor a password in them.
 errors() { { grep '^ERROR' "$1" || cat "$1"; } | sed "s/$p/…/g" | head -5 >&2; }
@@ -133,7 +139,7 @@ fi
 # 4. definitions
 if ! create new "$new"; then
   say "not every view, trigger, routine and event could be created; everything was moved back:"
-  grep -v 'already exists' "$d/err" > "$d/errs"; errors "$d/errs"
+  grep '^ERROR' "$d/err" | grep -v 'already exists' > "$d/errs" || cp "$d/err" "$d/errs"; errors "$d/errs"
   insist generated back || { say "and could not be moved back; writes are still held"; leave 8; }
   create old "$old" || say "and not every old one could be put back: they are kept in the plan"
   stay 7

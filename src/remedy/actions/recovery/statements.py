@@ -14,6 +14,8 @@ from remedy.probes.database import named, other_than, quoted, within
 
 #: The table that marks a schema as remedy's and keeps the definitions of what a rename cannot move.
 KEPT: Final = "remedy__kept"
+#: While writes are held nobody's lock is waited for longer.
+BRIEFLY: Final = "SET SESSION lock_wait_timeout=1;"
 _TABLES: Final = "('BASE TABLE','SYSTEM VERSIONED','SEQUENCE')"
 #: Word, column of the name, table of information_schema, column of the schema.
 _DEFINITIONS: Final = (
@@ -22,7 +24,6 @@ _DEFINITIONS: Final = (
     ("routine_type", "routine_name", "routines", "routine_schema"),
     ("'EVENT'", "event_name", "events", "event_schema"),
 )
-_TABLE_OF: Final = {"view": "views", "trigger": "triggers", "event": "events"}
 
 
 def fingerprint(schema: str) -> str:
@@ -53,7 +54,7 @@ def move(live: str, source: str, aside: str) -> str:
     """SQL that writes the SQL that moves: triggers dropped, then one RENAME: `live` goes `aside`, `source` live."""
     mine, others = within("table_schema", live), within("table_schema", source)
     return (
-        "SET SESSION group_concat_max_len=1073741824;\nSELECT 'SET SESSION lock_wait_timeout=5;';\n"
+        f"SET SESSION group_concat_max_len=1073741824;\nSELECT '{BRIEFLY}';\n"
         f"SELECT CONCAT('DROP TRIGGER ', {_literal(live)}, '.', {_name('trigger_name')}, ';') FROM "
         f"information_schema.triggers WHERE {within('trigger_schema', live)};\n"
         f"SELECT CONCAT('CREATE DATABASE IF NOT EXISTS ', {_literal(aside)}, ';');\n"
@@ -100,11 +101,21 @@ def drop(live: str, unchanged: Iterable[Object] = ()) -> str:
     """
     stay: dict[str, list[str]] = {}
     for one in unchanged:
-        stay.setdefault(_TABLE_OF.get(one.kind, "routines"), []).append(one.name)
-    return "\n".join(
+        stay.setdefault(one.kind, []).append(one.name)
+    # A function and a procedure may have the same name.
+    conditions = {
+        "routines": "".join(
+            f" AND NOT (routine_type='{kind.upper()}'{other_than('routine_name', stay[kind], among=True)})"
+            for kind in ("function", "procedure")
+            if kind in stay
+        ),
+        "views": other_than("table_name", stay.get("view", ())),
+        "events": other_than("event_name", stay.get("event", ())),
+    }
+    return f"SELECT '{BRIEFLY}';\n" + "\n".join(
         f"SELECT CONCAT(IF({word} LIKE 'PACKAGE%', 'SET sql_mode=ORACLE; ', ''), 'DROP ', {word}, ' IF EXISTS ', "
         f"{_literal(live)}, '.', {_name(name)}, IF({word} LIKE 'PACKAGE%', '; SET sql_mode=DEFAULT;', ';')) FROM "
-        f"information_schema.{table} WHERE {within(schema, live)}{other_than(name, stay.get(table, ()))};"
+        f"information_schema.{table} WHERE {within(schema, live)}{conditions.get(table, '')};"
         for word, name, table, schema in _DEFINITIONS
     )
 

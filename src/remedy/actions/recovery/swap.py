@@ -91,7 +91,7 @@ class Swap:
             "begun": statements.marked(self.source, f"table_comment='{self.run} {begins}'"),
             "theirs": f"SELECT CONCAT(@@GLOBAL.read_only) NOT IN ('0','OFF') AND NOT EXISTS(SELECT 1 FROM mysql.user "
             f"WHERE user='{self._user}');",
-            "begin": statements.mark(self.source, f"{self.run} {begins}"),
+            "begin": f"{statements.BRIEFLY}\n{statements.mark(self.source, f'{self.run} {begins}')}",
             "unmark": f"{statements.mark(self.source, f'{self.run} {self.was}')}\n"
             f"{statements.drop_if_empty(self.aside)}{gone if forward else ''}",
             "print": statements.fingerprint(live) if fingerprint else "SELECT '';",
@@ -146,7 +146,7 @@ class Swap:
         """
         scheduler = "SET GLOBAL event_scheduler=OFF;\n" if self.facts.scheduler else ""
         return (
-            "SET SESSION lock_wait_timeout=5;\nSET GLOBAL log_bin_trust_function_creators=1;\n"
+            f"{statements.BRIEFLY}\nSET GLOBAL log_bin_trust_function_creators=1;\n"
             f"SET GLOBAL automatic_sp_privileges=0;\n{scheduler}SET GLOBAL read_only=1;"
         )
 

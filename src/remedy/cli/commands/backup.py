@@ -143,6 +143,7 @@ def take(ctx: click.Context, /, database: str, only: tuple[str, ...], label: str
         from datetime import UTC, datetime  # noqa: PLC0415 -- lazily, with all below it
 
         from remedy.actions.backup import TakeBackup  # noqa: PLC0415
+        from remedy.backups import naming  # noqa: PLC0415
         from remedy.cli.act import Acting  # noqa: PLC0415
         from remedy.core.values import Site  # noqa: PLC0415
         from remedy.engine import taken  # noqa: PLC0415
@@ -151,7 +152,7 @@ def take(ctx: click.Context, /, database: str, only: tuple[str, ...], label: str
 
         found = around.database(database)
         incident = around.under() or "backups"  # a nightly backup is no incident
-        name = f"{found.schema}-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
+        name = f"{naming.of_schema(found.schema)}-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
         action = TakeBackup(found, name, only, label)
         job = Job(action, around.target(found.host), Site(), around.context(incident))
         acting_ = Acting("backup take", around, screen_of(around.options, around))

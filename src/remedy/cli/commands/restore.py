@@ -92,6 +92,8 @@ class _Restoring:
         self.at = self._at()
         self.incident = around.incident(f"restore {self.database.name}")
         self.screen = screen_of(around.options, around)
+        #: When the last transaction began that binary logs gave back, in seconds since 1970 UTC.
+        self.reached = 0
         self.acting = Acting("restore", around, self.screen, emits=False)
         around.observe = self.acting.observe
 
@@ -138,6 +140,8 @@ class _Restoring:
         """Raise UsageError for the name of a copy that there is not, before anything is begun."""
         from remedy.engine.search import copy_of  # noqa: PLC0415 -- lazily, with all below it
 
+        if self.own["before"] and self.own["no_binlogs"]:
+            raise UsageError("--before is found in binary logs", hint="leave --no-binlogs out")
         for name in (self.own["copy"], self.own["safety_copy"]):
             if name:
                 copy_of(self.database, name)
@@ -274,7 +278,9 @@ class _Restoring:
         wanted = bool(point.before) or bool(point.at and self.database.binlogs and not self.own["no_binlogs"])
         if not wanted or choice.judgement is None:
             return None
-        return staging.stretch(judging.found, choice.judgement.contents.facts, point)
+        found = staging.stretch(judging.found, choice.judgement.contents.facts, point)
+        self.reached = found[0].last if found else 0
+        return found
 
     def _told(self, action: Restore, choice: Choice) -> int:
         """In a rehearsal: what would come first. What the isolated server would hold is not known before."""
@@ -319,7 +325,7 @@ class _Restoring:
             return
         around = self.around
         self._remember(choice, last)
-        body = aftermath.analysis(around.record, around.reader, self.database, choice, last)
+        body = aftermath.analysis(around.record, around.reader, self.database, choice, last, reached=self.reached)
         around.record.append(aftermath.KIND, body, incident=self.incident, run=last.plan.run)
         self.acting.extra["analysis"] = body
         held, lost = body["held_ms"], body["lost_minutes"]

@@ -96,7 +96,9 @@ _CLIENT: Final = (
 LONG: Final = 7 * 24 * 3600
 
 #: Seconds that a dump waits for a table that somebody has locked.
-LOCKED: Final = 20
+LOCKED: Final = 10
+#: The server's error when it waited in vain (MariaDB error codes).
+LOCK_WAIT: Final = 1205
 
 _CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
 #: What a client says when it has failed.
@@ -146,7 +148,7 @@ def client(login: Login, schema: str, charset: str = "") -> Command:
 def dumper(login: Login, options: Sequence[str], schema: str, tables: Sequence[str] = ()) -> Command:
     """mariadb-dump of one schema, or of some of its tables."""
     # MySQL's own, without which a dump sets the position of the whole server. And a table that somebody has locked is
-    # waited for, but not for a day, as is usual: whoever restores has to hear of it (no spaces: names are split at them).
+    # waited for, but not for a day, as is usual: whoever restores has to hear of it. (Without spaces: they separate.)
     newer = f"--set-gtid-purged=OFF --init-command=SET@@lock_wait_timeout={LOCKED}"
     fixed = ("--max-allowed-packet=1G", *_socket(login))
     argv = ("sh", "-c", PROGRAM, "remedy", login.defaults_file, "mariadb-dump mysqldump", newer)

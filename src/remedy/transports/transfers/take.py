@@ -13,7 +13,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,9 +26,20 @@ from remedy.core.canon import Json
 from remedy.core.errors import ChangeFailed, RemedyError
 from remedy.core.ports import Tell
 from remedy.core.text import printable
+from remedy.probes.database import named
 from remedy.probes.integrity import rights_sql
 from remedy.transports.transfers import dumping
-from remedy.transports.transfers.clients import Bulk, Login, Running, ask, dumper, system_dumper
+from remedy.transports.transfers.clients import (
+    LOCK_WAIT,
+    LOCKED,
+    Bulk,
+    Login,
+    Running,
+    ServerRefused,
+    ask,
+    dumper,
+    system_dumper,
+)
 from remedy.transports.transfers.copies import VERIFIED, Copies
 from remedy.transports.transfers.flow import Flow, Progress, Stopped, in_thread, wait
 
@@ -48,6 +59,8 @@ _LEVEL: Final = 3
 _RUN: Final = 128 << 10
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,199}")
 _ON: Final = "1"
+_WITH_ROWS: Final = frozenset(("BASE TABLE", "SYSTEM VERSIONED"))
+_LINE: Final = re.compile(r" at line (\d+)")
 #: What may be right in somebody's backup, and cannot be in one made with these options.
 _MISSING: Final = frozenset(("rows-left-out", "view-unfinished"))
 _MOST_ACCOUNTS: Final = 8 << 20
@@ -76,6 +89,7 @@ def take(
     progress("dump", 0, 0)
     log_bin, there = _asked(bulk, login, spec.database.schema)
     there = {name: kind for name, kind in there.items() if name not in spec.without}
+    _unlocked(bulk, login, spec.database.schema, [name for name, kind in there.items() if kind in _WITH_ROWS])
     left_out = (f"--ignore-table={spec.database.schema}.{name}" for name in spec.without)
     options = (*OPTIONS, *(("--master-data=2",) if log_bin else ()), *left_out)
     name = _free_name(spec, stores) if spec.numbered else spec.name
@@ -131,6 +145,27 @@ def _asked(bulk: Bulk, login: Login, schema: str) -> tuple[bool, dict[str, str]]
     )
     (log_bin, _), *tables = ask(bulk, login, schema, sql)
     return log_bin == _ON, {row[0]: row[1] for row in tables}
+
+
+def _unlocked(bulk: Bulk, login: Login, schema: str, tables: Sequence[str]) -> None:
+    """That nobody has locked a table: most versions of mariadb-dump would wait for it a whole day without a word.
+
+    Raises ServerRefused, naming it.
+    """
+    looks = (f"SELECT 1 FROM {named(name)} LIMIT 0" for name in tables)  # noqa: S608 -- names are quoted
+    try:
+        ask(bulk, login, schema, ";\n".join([f"SET SESSION lock_wait_timeout={LOCKED}", *looks]))
+    except ServerRefused as error:
+        found = _LINE.search(error.message)
+        if error.number != LOCK_WAIT or not found:
+            return  # whatever it is, the dump meets it too, and says it better
+        name = printable(tables[int(found[1]) - 2], 140, one_line=True)
+        raise ServerRefused(
+            f"taking a backup: table {name} is locked by somebody",
+            where=login.at,
+            hint="SHOW FULL PROCESSLIST names the session; end it (KILL), then start again",
+            number=error.number,
+        ) from error
 
 
 def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
