@@ -275,6 +275,7 @@ def test_what_is_no_backup_in_the_folder(site: Site) -> None:
     choice = site.dry()
     assert (choice["chosen"]["backup"], choice["chosen"]["copy"]) == (newest, "local")
     odd = {one["backup"]: one["reason"] for one in choice["rejected"] if one["kind"] == "odd"}
+    assert {"site-2030-01-01.sql", "site-2030-01-02.sql"} <= odd.keys(), odd
     assert "shadow" not in str(choice)
 
 
