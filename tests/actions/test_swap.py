@@ -96,7 +96,7 @@ def test_a_killed_script_is_finished_by_the_next(server: Server, fatal: Fatal, c
     assert scene.look() == finished(scene)
 
 
-@pytest.mark.parametrize("call", [*HELD[1:], *MOVED])
+@pytest.mark.parametrize("call", ["freeze", "kill", "begin", "move.sql", "drop", "new", "thaw"])
 def test_a_killed_script_is_taken_back(server: Server, fatal: Fatal, call: str) -> None:
     """Killed before any call that changes something, the way back gives everything as it was."""
     scene = Scene(server)
@@ -110,7 +110,7 @@ def test_a_killed_script_is_taken_back(server: Server, fatal: Fatal, call: str) 
     assert was_live == (call in MOVED), "what never was live is dropped, anything else is kept"
 
 
-@pytest.mark.parametrize("call", ["begun", "freeze", "begin", "move.sql", "drop", "new", "mark.sql", "thaw"])
+@pytest.mark.parametrize("call", ["freeze", "move.sql", "drop", "mark.sql", "thaw"])
 def test_a_killed_way_back(server: Server, fatal: Fatal, call: str) -> None:
     """The way back can be killed and sent again like the way there; what was live meanwhile is kept."""
     scene = Scene(server)
@@ -126,7 +126,7 @@ def test_a_killed_way_back(server: Server, fatal: Fatal, call: str) -> None:
     assert server.sql("SELECT id FROM site__in.notice ORDER BY id") == ["2", "9"]
 
 
-@pytest.mark.parametrize("call", ["freeze", "begin", "move.sql", "drop", "new", "mark.sql", "thaw"])
+@pytest.mark.parametrize("call", ["begin", "move.sql", "drop", "new", "mark.sql"])
 def test_a_power_cut_comes_back_whole_and_held(server: Server, fatal: Fatal, call: str) -> None:
     """A server killed inside the cut-over comes back with one whole set of tables, and holds writes until the end."""
     scene = Scene(server)
@@ -266,7 +266,7 @@ def test_two_at_once(server: Server) -> None:
     assert len(server.sql("SELECT 1 FROM site__undo.remedy__kept WHERE kind='cut-over'")) == 1
 
 
-@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("part", [0.1, 0.999])
 def test_half_of_the_script_does_nothing(server: Server, part: float) -> None:
     """When not all of its texts arrive, nothing is held and nothing is moved."""
     scene = Scene(server)

@@ -25,10 +25,11 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
     """Passes a request on, unless the day is a bad one."""
 
     protocol_version = "HTTP/1.1"
-    #: "": all is well. "no-list", "no-read": 403. "broken": 500 for every object. "hiccup": 500 for the first two
-    #: answers. "half": the connection ends half-way through every object. "slow": an object takes a second.
+    #: "": all is well. "no-list", "no-read": 403. "half": the connection ends half-way through the first object, and
+    #: from then on it is 500. "hiccup": 500 for the first two answers. "slow": an object comes in ten pieces.
     day: ClassVar[str] = ""
     hiccups: ClassVar[int] = 0
+    broken: ClassVar[bool] = False
 
     def do_GET(self) -> None:
         """Any question."""
@@ -42,9 +43,7 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
         listing = urlsplit(self.path).path.count("/") < len(("bucket", "key"))
         if (self.day, listing) in {("no-list", True), ("no-read", False)}:
             self._answer(403, _DENIED)
-        elif self.day == "broken" and not listing:
-            self._answer(500, _BROKEN)
-        elif self.day == "hiccup" and not listing and _Proxy.hiccups > 0:
+        elif not listing and ((self.day == "hiccup" and _Proxy.hiccups > 0) or (self.day == "half" and _Proxy.broken)):
             _Proxy.hiccups -= 1
             self._answer(500, _BROKEN)
         else:
@@ -64,15 +63,16 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", answer.getheader("Content-Length") or str(len(body)))
         self.end_headers()
-        if self.day == "half" and not listing and len(body) > 1:
+        if self.day == "half" and self.path.partition("?")[0].endswith(".zst"):
             self.wfile.write(body[: len(body) // 2])
+            _Proxy.broken = True
             self.close_connection = True
         elif self.day == "slow" and not listing:
             step = len(body) // 10 + 1
             for begin in range(0, len(body), step):
                 self.wfile.write(body[begin : begin + step])
                 self.wfile.flush()
-                time.sleep(0.1)
+                time.sleep(0.03)
         else:
             self.wfile.write(body)
 
@@ -92,6 +92,7 @@ def bad_day(day: str) -> None:
     """From now on the way is like this."""
     _Proxy.day = day
     _Proxy.hiccups = 2
+    _Proxy.broken = False
 
 
 @contextmanager

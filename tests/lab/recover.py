@@ -30,6 +30,9 @@ DONE, USAGE, CHANGES, PARTIAL, UNREACHABLE, UNVERIFIED, REFUSED, NO_BACKUP = 0, 
 
 #: The command as it is typed.
 RESTORE = ("restore", "site", "--latest-valid", "--yes")
+#: Without a safety backup it is a second quicker; its steps are 1 the empty schema, 2 the load, 3 the comparison, 4 the
+#: mark, 5 the cut-over.
+UNSAVED = ("--no-safety-backup", "what is live is ransom")
 
 _DUMP = (
     *("mariadb-dump", "--single-transaction", "--routines", "--events", "--triggers", "--skip-comments"),
@@ -222,7 +225,6 @@ class Ruined(Site):
         assert self.dump() == self.old
         assert self.left() in ([], ["schema site__in"])
         self.sql("DROP DATABASE IF EXISTS site__in")
-        assert self.remedy("resume", "--json").document["targets"] == [], "nothing may be left to resume"
 
 
 def put_back(lab: Lab, *, store: bool = False) -> Iterator[Lab]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.contain import Console
-from tests.lab.recover import CHANGES, COPIES, DONE, NO_BACKUP, PARTIAL, USAGE, Site, operator, put_back
+from tests.lab.recover import CHANGES, COPIES, DONE, NO_BACKUP, PARTIAL, UNSAVED, USAGE, Site, operator, put_back
 
 from remedy.lab import Lab, offsite, spoiling
 
@@ -150,7 +150,7 @@ def test_a_backup_that_does_not_load_gives_way_to_the_next(site: Site) -> None:
     bad = site.put("site-2026-11-20-noon.sql", made)
     site.put(bad, made, "building-b")
     site.lab.ruin("db01", "rows")
-    said = site.restore("--yes", "--json")
+    said = site.restore("--yes", "--json", *UNSAVED)
     assert said.code == DONE, said.err
     first, second = said.document["targets"]
     assert (first["status"], second["status"]) == ("failed", "verified")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.lab.contain import eventually
-from tests.lab.recover import DONE, PARTIAL, UNREACHABLE, Ruined, operator, put_back
+from tests.lab.contain import Console, eventually
+from tests.lab.recover import COPIES, DONE, PARTIAL, UNREACHABLE, UNSAVED, Ruined, operator, put_back
 
 from remedy.lab import Lab
 
@@ -20,6 +20,10 @@ case "$(readlink /proc/$$/fd/0)" in
 */"$(cat /var/stop-at)") : >/run/now; while [ ! -e /run/go ]; do sleep 0.05; done ;;
 esac
 exec /usr/bin/mariadb "$@"
+"""
+#: A dd that gives some of what it reads, and then nothing for a long time.
+_HALTING = r"""#!/bin/sh
+/usr/bin/dd "$@" | { head -c 200000; : >/run/now; sleep 60; cat; }
 """
 
 
@@ -55,7 +59,7 @@ def waits(site: Ruined) -> bool:
 
 def test_power_is_lost_within_the_cut_over(site: Ruined) -> None:
     """Wherever db01 loses its power in it, writes stay held after the boot, and resume brings it to its end."""
-    process = site.paused("intent 6")
+    process = site.paused("intent 5", *UNSAVED)
     wait_before(site, "freeze")
     process.send_signal(signal.SIGCONT)
     assert waits(site)
@@ -82,7 +86,7 @@ def test_power_is_lost_within_the_cut_over(site: Ruined) -> None:
 
 def test_the_session_breaks_within_the_cut_over(site: Ruined) -> None:
     """It runs to its end on the host; who resumes meanwhile waits for it, and finds it done."""
-    process = site.paused("intent 6")
+    process = site.paused("intent 5", *UNSAVED)
     wait_before(site, "new")
     process.send_signal(signal.SIGCONT)
     assert waits(site)
@@ -104,7 +108,7 @@ def test_the_session_breaks_within_the_cut_over(site: Ruined) -> None:
 def test_power_is_lost_while_it_loads_and_compares(site: Ruined, moment: str) -> None:
     """The backup is not blamed for it, nothing of production was touched, and the same backup is restored next."""
     backup = site.newest()
-    process = site.paused(moment)
+    process = site.paused(moment, *UNSAVED)
     site.lab.fault("power-cycle", "db01")
     said = site.go_on(process)
     assert said.code in {PARTIAL, UNREACHABLE}, said.err
@@ -113,16 +117,16 @@ def test_power_is_lost_while_it_loads_and_compares(site: Ruined, moment: str) ->
         assert site.remedy("undo", site.run(), "--yes").code == DONE
     assert site.left() == []
     assert not [one for one in site.remedy.entries("backup-verdict") if one["body"]["judgement"]["findings"]]
-    again = site.restore("--yes", "--json")
+    again = site.restore("--yes", "--json", *UNSAVED)
     assert again.code == DONE, again.err
     assert again.document["choice"]["chosen"]["backup"] == backup
     assert site.state() == "new"
 
 
 def test_the_server_is_restarted_while_it_loads(site: Ruined) -> None:
-    """It ends as partial with the server to blame, nothing is left that undo cannot clear, and no older backup is taken."""  # noqa: E501 -- one sentence
+    """It ends as partial with the server to blame, leaves nothing behind, and no older backup is taken for it."""
     backup = site.newest()
-    process = site.paused("put 20")
+    process = site.paused("put 20", *UNSAVED)
     site.db.sh("service mariadb restart >/dev/null 2>&1")
     said = site.go_on(process)
     assert said.code == PARTIAL, said.err
@@ -130,14 +134,14 @@ def test_the_server_is_restarted_while_it_loads(site: Ruined) -> None:
     assert len(site.remedy.entries("plan")) == 1, "nothing else was tried"
     assert site.state() == "old"
     assert site.left() == []
-    again = site.restore("--yes", "--json")
+    again = site.restore("--yes", "--json", *UNSAVED)
     assert again.code == DONE, again.err
     assert again.document["choice"]["chosen"]["backup"] == backup
 
 
 def test_the_link_is_cut_for_moments(site: Ruined) -> None:
     """A cable that is out for two seconds while it loads, and again at the cut-over, does not matter."""
-    process = site.paused("put 20")
+    process = site.paused("put 20", *UNSAVED)
     site.lab.fault("link-cut", "db01")
     process.send_signal(signal.SIGCONT)
     site.db.sh("sleep 2")
@@ -146,3 +150,23 @@ def test_the_link_is_cut_for_moments(site: Ruined) -> None:
     assert said.code == DONE, said.err
     assert site.state() == "new"
     site.undone(site.run())
+
+
+def test_the_copy_is_lost_while_it_loads(calm: Lab, tmp_path: Path) -> None:
+    """A copy whose host loses its power half-way is passed over for another copy of the same backup."""
+    site = Ruined(calm, operator(calm, tmp_path, tuple(COPIES)))
+    backup, second = site.newest(), Console(site.lab, "backup01")
+    site.lab.fault("backup-flip", "db01")
+    process = site.paused("intent 2", "--json", *UNSAVED)
+    second.sh("cat >/usr/local/bin/dd; chmod 755 /usr/local/bin/dd", stdin=_HALTING.encode())
+    process.send_signal(signal.SIGCONT)
+    assert eventually((site.lab.root("backup01") / "run/now").exists, 30)
+    site.lab.fault("power-cycle", "backup01")
+    second.sh("rm /usr/local/bin/dd")
+    said = site.remedy.finish(process)
+    site.reset()
+    assert said.code == DONE, said.err
+    assert [one["status"] for one in said.document["targets"]] == ["failed", "verified"]
+    choice = said.document["choice"]
+    assert (choice["chosen"]["backup"], choice["chosen"]["copy"]) == (backup, "off-site")
+    assert site.rejected(choice) == {("local", backup): "corrupt", ("building-b", backup): "unreachable"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import subprocess
 from dataclasses import replace
 from typing import Final, cast
@@ -20,7 +21,7 @@ from remedy.probes import parse
 __all__ = ["AFTER", "NEW", "OLD", "RUN", "Scene", "made"]
 
 #: What a run leaves on a host has its name, which must be nobody else's on this machine.
-RUN: Final = "Cut00001"
+RUN: Final = f"Cut{secrets.token_hex(3)}"
 RIGHTS: Final = "SET USER, READ_ONLY ADMIN"
 _TRIGGER: Final = (
     "DELIMITER ;;\nCREATE TRIGGER noted AFTER INSERT ON notice FOR EACH ROW BEGIN "

@@ -113,7 +113,7 @@ class Restore:
             on_failure="undo",
             impact=(*self._impact(server), *server.said),
             notes=tuple(self._notes(old, sound, facts)),
-            card=tuple(card(database, run)),
+            card=tuple(card(database, run, facts)),
             facts=wanted(
                 {
                     "server": server.text,
@@ -360,8 +360,11 @@ def without_sql(contents: Contents) -> Contents:
     return replace(contents, objects=tuple(replace(o, sql="") for o in contents.objects))
 
 
-def card(database: Database, run: str) -> list[str]:
+def card(database: Database, run: str, facts: swap.Facts) -> list[str]:
     """What an administrator types to take the restore back without remedy: the kept data becomes live again."""
+    hold = "SET GLOBAL log_bin_trust_function_creators=1; SET GLOBAL automatic_sp_privileges=0; SET GLOBAL read_only=1"
+    let_go = f"SET GLOBAL read_only=0; SET GLOBAL log_bin_trust_function_creators={facts.trust}; "
+    let_go += f"SET GLOBAL automatic_sp_privileges={facts.privileges}"
     live = database.schema
     incoming, undo = staging.schemas(live)
     option = f"--defaults-extra-file={shlex.quote(database.defaults_file)} " if database.defaults_file else ""
@@ -370,7 +373,7 @@ def card(database: Database, run: str) -> list[str]:
     file = f"/root/remedy-back-{run}"
     return [
         f"# on {database.host}, as root, to make {undo} live again as {live} (what is live now goes to {incoming}):",
-        f"{run_it} -e 'SET GLOBAL automatic_sp_privileges=0; SET GLOBAL read_only=1'",
+        f"{run_it} -e '{hold}'",
         f"{write_it} > {file}.sql <<'END'",
         *statements.move(live, undo, incoming).splitlines(),
         *statements.drop(live).splitlines(),
@@ -385,7 +388,7 @@ def card(database: Database, run: str) -> list[str]:
         statements.mark(incoming, f"{run} undone"),
         *statements.drop_if_empty(undo).splitlines(),
         "END",
-        f"{run_it} -e 'SET GLOBAL read_only=0; SET GLOBAL automatic_sp_privileges=1'",
+        f"{run_it} -e '{let_go}'",
     ]
 
 

@@ -19,7 +19,7 @@ from remedy.probes import text
 
 #: What a session begins with, so that nothing a server or an option file sets by default changes what our SQL means:
 #: quotes, limits, and how long it waits for somebody else's lock (by default a day, while others queue behind it).
-_SESSION: Final = (
+SESSION: Final = (
     "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO', autocommit=1, lock_wait_timeout=10, "
     "sql_select_limit=18446744073709551615 /*M!100101 , max_statement_time=0 */"
 )
@@ -31,7 +31,7 @@ _LOGIN: Final = (
 #: Runs the native client whatever it is called; "$1" is an option file or "", the rest are its options.
 CLIENT: Final = (
     'f=$1; shift; c=$(command -v mariadb || command -v mysql) || { echo "no mariadb or mysql client" >&2; exit 127; }; '
-    f'set -- --skip-safe-updates "--init-command={_SESSION}" "$@"; {_LOGIN}'
+    f'set -- --skip-safe-updates "--init-command={SESSION}" "$@"; {_LOGIN}'
 )
 _DUMP: Final = (
     "f=$1; shift; c=$(command -v mariadb-dump || command -v mysqldump) || "
@@ -52,6 +52,7 @@ _VARIABLES: Final = (
     "system_time_zone",
     "log_bin_trust_function_creators",
     "automatic_sp_privileges",
+    "sql_select_limit",
 )
 _LONG: Final = 60
 

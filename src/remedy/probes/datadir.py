@@ -25,7 +25,9 @@ _ALIVE = (
 )
 _ANSWERS = 'f=$1; run() { run_client "$f" "$@"; }; ' + _ALIVE + "if alive; then echo yes; else echo no; fi"
 _WAIT = (
-    'f=$1; shift; run() { run_client "$f" "$@"; }; ' + _ALIVE + '"$@" >&2; n=0; until alive; do n=$((n + 1)); '
+    'f=$1; shift; run() { run_client "$f" "$@"; }; '
+    + _ALIVE
+    + '"$@" >&2 || alive || exit 1; n=0; until alive; do n=$((n + 1)); '
     '[ $n -lt 300 ] || { echo "no answer after 60 s; see the server\'s error log" >&2; exit 1; }; sleep 0.2; done'
 )
 _STATE = (

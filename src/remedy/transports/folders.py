@@ -30,7 +30,7 @@ from remedy.transports.running import Running
 #: Entries listed at most; a copy that holds more is no folder of backups.
 LIMIT: Final = 200_000
 _LISTING: Final = 64 * 1024 * 1024
-#: Bytes up to which a read shares a connection with others.
+#: Bytes up to which a file that is read or written shares a connection with others.
 _SHORT: Final = 1024 * 1024
 _KINDS: Final = {b"f": "file", b"d": "directory", b"l": "link"}
 # Bytes of a file name, and characters of it that fit before an ending.
@@ -121,7 +121,7 @@ class FolderShelf:
         part = f"{name[:_SHORTENED]}.{secrets.token_hex(8)}.part"
         try:
             size = self._send(part, name, chunks)
-            with self._start(_PLACE, part, name, str(size)) as running:
+            with self._start(_PLACE, part, name, str(size), short=True) as running:
                 said = b"".join(running)
                 self._check(running, name)
         except BaseException:
@@ -136,12 +136,14 @@ class FolderShelf:
 
     def remove(self, file: File) -> None:
         """As backups.ports.Store. Raises Damaged("changed") when it is no longer the file that was written."""
-        with self._start(_REMOVE, *self._place(file)) as running:
+        with self._start(_REMOVE, *self._place(file), short=True) as running:
             self._check(running, file.name)
 
     def _send(self, part: str, name: str, chunks: Iterable[bytes]) -> int:
         size = 0
-        with self._start(_WRITE, part) as running:
+        # What is here already, such as a checksum, is small; a stream may be of any length.
+        short = isinstance(chunks, list | tuple) and sum(map(len, chunks)) <= _SHORT
+        with self._start(_WRITE, part, short=short) as running:
             try:
                 for chunk in chunks:
                     running.write(chunk)

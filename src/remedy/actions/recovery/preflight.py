@@ -21,6 +21,8 @@ from remedy.probes import server as standing
 
 _LONG_TRANSACTION: Final = 30
 _ATOMIC: Final = {"mariadb": (10, 6), "mysql": (8, 0)}
+#: More than any table has.
+_ROWS: Final = 10**12
 _ON: Final = frozenset({"ON", "1", "YES"})
 
 
@@ -146,7 +148,7 @@ def read_version(text: str, comment: str) -> tuple[str, tuple[int, int]]:
 
 def _number(settings: dict[str, str], name: str) -> int:
     value = settings.get(name, "0")
-    if not re.fullmatch(r"[0-9]{1,15}", value):
+    if not re.fullmatch(r"[0-9]{1,20}", value):
         raise AnswerUnusable(f"the server's {name} is no number", hint="nothing was decided from it")
     return int(value)
 
@@ -190,6 +192,13 @@ def _refuse_server(database: Database, settings: dict[str, str], *, replica: boo
             "the server replicates from another one; what is restored here is overwritten or breaks replication",
             where=database.host,
             hint="restore on the primary, or stop replication first (STOP SLAVE; RESET SLAVE ALL)",
+        )
+    if 0 < _number(settings, "sql_select_limit") < _ROWS:
+        raise Refused(
+            f"the server gives no more than {settings['sql_select_limit']} rows to any question (sql_select_limit): "
+            "dumps of it are not whole",
+            where=database.host,
+            hint="SET GLOBAL sql_select_limit=DEFAULT",
         )
     if settings.get("read_only", "").upper() in _ON:
         raise Refused(

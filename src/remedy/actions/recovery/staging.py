@@ -74,7 +74,7 @@ def create_account(name: str, grants: Iterable[str]) -> str:
 
 def _in_time(sql: str) -> str:
     """Statements about accounts wait for somebody else's global lock whatever lock_wait_timeout says."""
-    return f"/*M!100101 SET SESSION max_statement_time=5 */;\n{sql}\n/*M!100101 SET SESSION max_statement_time=0 */;"
+    return f"/*M!100101 SET SESSION max_statement_time=3 */;\n{sql}\n/*M!100101 SET SESSION max_statement_time=0 */;"
 
 
 def drop_account(name: str) -> str:

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from remedy.core.errors import ChangeFailed, RemedyError
 from remedy.core.text import printable
 from remedy.core.values import Command
+from remedy.probes.database import SESSION
 
 
 class Running(AbstractContextManager["Running"], Protocol):
@@ -191,7 +192,7 @@ def ask(bulk: Bulk, login: Login, schema: str, sql: str, *, cap: int = 64 << 20)
     mark = secrets.token_hex(16)
     with bulk.start(client(login, schema), at=login.at, short=True) as running:
         with contextlib.suppress(OSError, RemedyError):  # it has ended: its status says why
-            running.write(f"{sql};\nSELECT '{mark}';\n".encode())
+            running.write(f"{SESSION};\n{sql};\nSELECT '{mark}';\n".encode())
             running.close_input()
         out = b""
         while (chunk := running.read(1 << 16)) and len(out) <= cap:

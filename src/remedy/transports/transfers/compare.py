@@ -48,6 +48,8 @@ SELECT DISTINCT 'binary', table_name FROM information_schema.columns WHERE table
 _COLUMNS: Final = """
 SELECT table_name, column_name, REPLACE(extra, 'DEFAULT_GENERATED', '') FROM information_schema.columns
  WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"""
+#: Bytes of rows that are not worth the login of a connection of their own.
+_SHORT: Final = 1 << 20
 #: Names of tables in one command, in bytes; the limit of the kernel for one argument list is far above.
 _NAMES: Final = 24 << 10
 _CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
@@ -195,7 +197,8 @@ class _Comparison:
                     return
                 job = self.jobs.pop(0)
                 way = next(way for way in (self.first, 1 - self.first) if way not in job.tried)
-            found = self._dumped(tuple(table.name for table in job.tables), _WRITTEN[way])
+            short = sum(table.bytes for table in job.tables) <= _SHORT
+            found = self._dumped(tuple(table.name for table in job.tables), _WRITTEN[way], short=short)
             again = tuple(table for table in job.tables if not self._same(table, found, job, way))
             if again:
                 with self.lock:
@@ -271,15 +274,26 @@ class _Comparison:
         }
 
     def _dumped(
-        self, tables: tuple[str, ...], written: tuple[str, ...], on_piece: Callable[[Piece], None] = lambda _: None
+        self,
+        tables: tuple[str, ...],
+        written: tuple[str, ...],
+        on_piece: Callable[[Piece], None] = lambda _: None,
+        *,
+        short: bool = False,
     ) -> Contents:
         options = (*dumping.SNAPSHOT, "--skip-triggers", *self._charset(), *written)
-        return self._dump(self.login, options, tables, on_piece)
+        return self._dump(self.login, options, tables, on_piece, short=short)
 
     def _dump(
-        self, login: Login, options: tuple[str, ...], tables: tuple[str, ...], on_piece: Callable[[Piece], None]
+        self,
+        login: Login,
+        options: tuple[str, ...],
+        tables: tuple[str, ...],
+        on_piece: Callable[[Piece], None],
+        *,
+        short: bool = False,
     ) -> Contents:
-        with self.leash.start(dumper(login, options, self.spec.into, tables), at=login.at) as running:
+        with self.leash.start(dumper(login, options, self.spec.into, tables), at=login.at, short=short) as running:
             running.close_input()
             try:
                 reading = dumping.reading_of(self.spec.into)

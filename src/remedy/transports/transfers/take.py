@@ -13,7 +13,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -60,7 +60,6 @@ _RUN: Final = 128 << 10
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,199}")
 _ON: Final = "1"
 _WITH_ROWS: Final = frozenset(("BASE TABLE", "SYSTEM VERSIONED"))
-_LINE: Final = re.compile(r" at line (\d+)")
 #: What may be right in somebody's backup, and cannot be in one made with these options.
 _MISSING: Final = frozenset(("rows-left-out", "view-unfinished"))
 _MOST_ACCOUNTS: Final = 8 << 20
@@ -152,20 +151,33 @@ def _unlocked(bulk: Bulk, login: Login, schema: str, tables: Sequence[str]) -> N
 
     Raises ServerRefused, naming it.
     """
-    looks = (f"SELECT 1 FROM {named(name)} LIMIT 0" for name in tables)  # noqa: S608 -- names are quoted
     try:
-        ask(bulk, login, schema, ";\n".join([f"SET SESSION lock_wait_timeout={LOCKED}", *looks]))
+        _look(bulk, login, schema, tables, LOCKED)
     except ServerRefused as error:
-        found = _LINE.search(error.message)
-        if error.number != LOCK_WAIT or not found:
+        if error.number != LOCK_WAIT:
             return  # whatever it is, the dump meets it too, and says it better
-        name = printable(tables[int(found[1]) - 2], 140, one_line=True)
         raise ServerRefused(
-            f"taking a backup: table {name} is locked by somebody",
+            f"taking a backup: {_locked(bulk, login, schema, tables)} is locked by somebody",
             where=login.at,
             hint="SHOW FULL PROCESSLIST names the session; end it (KILL), then start again",
             number=error.number,
         ) from error
+
+
+def _look(bulk: Bulk, login: Login, schema: str, tables: Iterable[str], seconds: int) -> None:
+    looks = (f"SELECT 1 FROM {named(name)} LIMIT 0" for name in tables)  # noqa: S608 -- names are quoted
+    ask(bulk, login, schema, ";\n".join([f"SET SESSION lock_wait_timeout={seconds}", *looks]))
+
+
+def _locked(bulk: Bulk, login: Login, schema: str, tables: Sequence[str]) -> str:
+    """Which one it is."""
+    for name in tables:
+        try:
+            _look(bulk, login, schema, (name,), 1)
+        except ServerRefused as error:
+            if error.number == LOCK_WAIT:
+                return f"table {printable(name, 140, one_line=True)}"
+    return "a table"
 
 
 def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
@@ -184,7 +196,7 @@ def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
 
 def _accounts(bulk: Bulk, login: Login) -> tuple[str, ...]:
     """The statements that make the server's accounts again; none from a dump program that cannot write them."""
-    with bulk.start(system_dumper(login), at=login.at) as running:
+    with bulk.start(system_dumper(login), at=login.at, short=True) as running:
         text = b""
         for chunk in running:
             text += chunk
