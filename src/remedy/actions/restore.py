@@ -26,8 +26,7 @@ from remedy.core.values import Change, Command, Context, Expect, Plan, Site, Tar
 from remedy.probes import database as asked
 from remedy.probes import services
 
-_NO_DATABASE = Database("", "", "")
-_NO_BACKUP = Backup("", "", "", ())
+_NO_DATABASE, _NO_BACKUP = Database("", "", ""), Backup("", "", "", ())
 _SHOWN = 20
 
 

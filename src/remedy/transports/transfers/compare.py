@@ -389,14 +389,11 @@ def _version(text: str) -> str:
 def _jobs(tables: list[Table], number: int) -> list[_Job]:
     """The tables in portions for `number` dumps at a time, the largest first."""
     share = max(1, sum(table.bytes for table in tables) // (4 * number))
-    jobs: list[_Job] = []
-    held: list[Table] = []
-    size = names = 0
+    jobs, held, size, names = list[_Job](), list[Table](), 0, 0
     for table in sorted(tables, key=lambda table: -table.bytes):
         if held and (size + table.bytes > share or names > _NAMES):
             jobs.append(_Job(tuple(held)))
             held, size, names = [], 0, 0
         held.append(table)
-        size += table.bytes
-        names += len(table.name.encode()) + 3
+        size, names = size + table.bytes, names + len(table.name.encode()) + 3
     return [*jobs, _Job(tuple(held))] if held else jobs
