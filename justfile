@@ -1,6 +1,8 @@
 # The words people and CI use. `just` lists them; `sudo python3 bootstrap.py setup` installs what they need.
 
 venv := justfile_directory() / ".venv/bin"
+# two workers, a file of tests at a time; the long ones, the lab's, begin first
+both := "--dist loadfile --no-loadscope-reorder --tx 2*popen//python=" + justfile_directory() / "tests/alone"
 
 # list the recipes
 default:
@@ -20,7 +22,7 @@ format:
 
 # everything: style, types, layers, all tests, the lab's too
 test *ARGS: check
-    {{venv}}/pytest {{ARGS}}
+    {{venv}}/pytest {{both}} {{ARGS}}
 
 # the tests that need neither root nor the lab's image
 quick *ARGS:
@@ -28,7 +30,7 @@ quick *ARGS:
 
 # the tests in the lab
 lab-test *ARGS:
-    {{venv}}/pytest -m lab {{ARGS}}
+    {{venv}}/pytest {{both}} -m lab {{ARGS}}
 
 # side by side with what a user would pick instead; run by hand on a quiet machine
 bench *ARGS:

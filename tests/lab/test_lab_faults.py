@@ -40,7 +40,7 @@ def sent_and_received(lab: Lab, address: str, count: int) -> int:
 
 def host_key(address: str) -> str:
     """The Ed25519 host key a server shows."""
-    argv = ["ssh-keyscan", "-T", "3", "-t", "ed25519", address]
+    argv = ["ssh-keyscan", "-T", "20", "-t", "ed25519", address]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split(" ", 1)[-1]
 
 

@@ -306,7 +306,8 @@ class Engine:
             try:
                 self.session.renew(guard.at)
                 step = self._step(plan, "disarm", _disarm(guard))
-                if not step.ok and self._has_fallen(guard):
+                late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work
+                if (late or not step.ok) and self._has_fallen(guard):
                     steps.append(step)
                     return True
                 if not step.ok and doubtful:  # the session broke after the timer had been ended

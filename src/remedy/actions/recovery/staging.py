@@ -68,7 +68,9 @@ def schemas(schema: str) -> tuple[str, str]:
 def create_account(name: str, grants: Iterable[str]) -> str:
     """SQL that makes an account, or gives it a new password; the script that is sent it knows the words in @s."""
     user = f"'{name}'@'@HOST@'"
-    made = f"CREATE USER IF NOT EXISTS {user};\nALTER USER {user} IDENTIFIED BY '@PASSWORD@';"
+    made = "\n".join(
+        f"{words} {user} IDENTIFIED BY '@PASSWORD@';" for words in ("CREATE USER IF NOT EXISTS", "ALTER USER")
+    )
     return _in_time("\n".join([made, *(f"GRANT {grant} TO {user};" for grant in grants)]))
 
 
