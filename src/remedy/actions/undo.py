@@ -17,7 +17,7 @@ from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
 
 #: The actions whose runs can be taken back; a way back is not (it would cut off without a timer).
-UNDOABLE: Final = frozenset({"isolate", "restore", "rebuild", "prove"})
+UNDOABLE: Final = frozenset({"isolate", "restore", "rebuild", "prove", "block", "unblock", "prepare"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Undo:
         if guard and reader.ask([guard.state], at=guard.at)[0] == "armed":
             steps.append(_disarming(self.of))
         for change in reversed((*self.of.changes, *self.of.keep)):
+            if change.repeats:
+                continue
             if instance.is_removal(change):
                 left, said = _left(change, reader)
                 steps += left
@@ -62,6 +64,7 @@ class Undo:
                     hint="look at what is there now; --force takes the step back all the same",
                 )
             steps.append(_inverse(change, now))
+        keep = tuple(change for change in self.of.keep if change.repeats) if steps else ()
         expects = [Expect(f"as before run {self.of.run}: {s.why}", s.at, s.seen, s.after) for s in steps if s.seen]
         return Plan(
             action=self.name,
@@ -71,6 +74,7 @@ class Undo:
             anchor=context.anchor,
             params=params(self),
             changes=tuple(steps),
+            keep=keep,
             expects=tuple(expects),
             on_failure="keep",
             notes=tuple(notes),

@@ -48,7 +48,8 @@ class Reply:
 class Probe:
     """A read-only question: a command, and the name of the pure parser that turns its reply into JSON.
 
-    `parser` is `module.function` below `remedy.probes`; nothing else can be named (a plan file cannot call other code).
+    `parser` is `module.function` below `remedy.probes`, or `module.function:DATA` for a parser that has to know what was
+    asked; nothing else can be named (a plan file cannot call other code).
     """
 
     command: Command
@@ -77,7 +78,8 @@ class Change:
     is sent again, or taken back. Any other answer means that somebody else was here.
     `undo` is None only for steps that leave nothing behind. A step that is not `essential` may fail without
     stopping the run; the outcome then says so. `again` puts the step back after somebody has tampered with it
-    (`do` where it is None).
+    (`do` where it is None). A step of `Plan.keep` that `repeats` is also sent after the run was taken back: what saves
+    a device's configuration.
     """
 
     why: str
@@ -92,6 +94,7 @@ class Change:
     again: Command | None = None
     transfer: Transfer | None = None
     halfway: str = ""
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

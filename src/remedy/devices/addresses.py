@@ -5,6 +5,7 @@ Decides the one text a set of addresses has, so that comparing sets is comparing
 
 from __future__ import annotations
 
+import bisect
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Final
 
 from remedy.core.errors import UsageError
 
-__all__ = ["Span", "covers", "merged", "parse", "subtract"]
+__all__ = ["Span", "covers", "merged", "parse", "subtract", "touched"]
 
 _RANGE: Final = re.compile(r"\s*-\s*")
 _BITS: Final = {4: 32, 6: 128}
@@ -148,3 +149,15 @@ def subtract(spans: Iterable[Span], taken: Iterable[Span]) -> tuple[Span, ...]:
 def covers(spans: Iterable[Span], wanted: Span) -> bool:
     """Whether every address of `wanted` is in `spans`."""
     return not subtract((wanted,), spans)
+
+
+def touched(spans: Iterable[Span], by: Iterable[Span]) -> tuple[Span, ...]:
+    """Those of `spans`, as they are, that share an address with `by`. Cost n log n."""
+    holes = merged(by)
+    lasts = [(hole.family, hole.last) for hole in holes]
+    out = []
+    for span in spans:
+        at = bisect.bisect_left(lasts, (span.family, span.first))
+        if at < len(holes) and holes[at].family == span.family and holes[at].first <= span.last:
+            out.append(span)
+    return tuple(out)

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from remedy.core.values import Plan, Verdict
+from remedy.core.canon import Json, canonical
+from remedy.core.values import Expect, Plan, Verdict
 
 #: Status of a run and the exit code it means (see core.errors.EXIT_CODES).
 EXIT: Final[dict[str, int]] = {
@@ -15,6 +16,7 @@ EXIT: Final[dict[str, int]] = {
     "unverified": 22,
     "rolled-back": 23,
     "reopened": 23,
+    "reverted": 23,
     "failed": 20,
     "unreachable": 21,
     "would-change": 10,
@@ -75,6 +77,14 @@ def judge(plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...]) ->
     return Outcome(plan, "unverified" if doubts else done, steps, verdicts, tuple(doubts), held)
 
 
+def verdict(expect: Expect, answer: tuple[Json, ...] | Exception, index: int) -> Verdict:
+    """Whether an expectation holds, given the answers of its place (or why there are none) and its own among them."""
+    if isinstance(answer, Exception):
+        return Verdict(expect, held=False, answer="", error=f"{expect.at} could not be asked: {answer}")
+    text = canonical(answer[index]).decode()
+    return Verdict(expect, held=expect.holds(answer[index]), answer=text)
+
+
 def _wrong(verdict: Verdict) -> str:
     """What was answered instead: for cells the first few that are not as they should be."""
     if not verdict.expect.cells:
@@ -84,3 +94,12 @@ def _wrong(verdict: Verdict) -> str:
     rows = zip(verdict.expect.cells, verdict.expect.cell_holds(states), states, strict=False)
     bad = [f"{c.direction} {c.protocol} {c.address} port {c.port} is {state}" for c, held, state in rows if not held]
     return ", ".join(bad[:_MOST_CELLS]) + (f" and {len(bad) - _MOST_CELLS} more" if len(bad) > _MOST_CELLS else "")
+
+
+def difference(old: Plan, new: Plan) -> str:
+    """In a few words, what has changed between two plans for the same action."""
+    if old.facts != new.facts:
+        return "its facts"
+    if (old.changes, old.keep, old.guard) != (new.changes, new.keep, new.guard):
+        return "what would be sent"
+    return "the plan's options"

@@ -33,7 +33,7 @@ from remedy.core.ports import Journal, Session, Tell
 from remedy.core.text import printable
 from remedy.core.values import Change, Expect, Guard, Plan, Reply, Verdict
 from remedy.engine.job import Clock, Event, Job, Ticket
-from remedy.engine.outcome import Outcome, Step, judge
+from remedy.engine.outcome import Outcome, Step, difference, judge, verdict
 
 #: Seconds an approval holds; a plan that waited longer is approved again.
 APPROVAL_SECONDS = 900
@@ -45,6 +45,7 @@ _MOST_SAID = 400
 _MEANS: Final[dict[str, tuple[str, ...]]] = {
     "rolled-back": ("the dead-man timer fired before the run was confirmed: sshd is open to every address",),
     "reopened": ("the dead-man timer fired before the run was confirmed, and gave the isolation up",),
+    "reverted": ("the timer fired before the run was confirmed: the configuration is what it was before",),
 }
 #: The status of a step that had no effect yet when the target was asked after a broken session.
 _NOT_YET = 255
@@ -183,9 +184,13 @@ class Engine:
             if change.essential and not step.ok:
                 return self._back_out(plan, steps, done)
         if guard:
-            fallen = self._confirm(plan, guard, armed_at, steps)
-            if fallen:
-                return self.rolled_back(plan, tuple(steps))
+            try:
+                if self._confirm(plan, guard, armed_at, steps):
+                    return self.rolled_back(plan, tuple(steps))
+            except _ReadBackDiffers as error:
+                why = "what was sent is there, read over a fresh login"
+                steps.append(Step("read-back", why, ok=False, said=f"it is not: {error}"))
+                return self._back_out(plan, steps, done)
         for n, change in enumerate(plan.keep, 1):
             self._may_stop(plan)
             if f"k{n}" not in done and not (looking and change.seen and self._shows(change) == change.after):
@@ -206,15 +211,17 @@ class Engine:
         answers = self.session.ask_all([(at, [e.probe for e in asked]) for at, asked in places.items()])
         verdicts: list[Verdict] = []
         for asked, answer in zip(places.values(), answers, strict=True):
-            verdicts += [_verdict(expect, answer, i) for i, expect in enumerate(asked)]
-        for verdict in verdicts:
-            self._tell(plan, "verdict", verdict.expect.why, ok=verdict.held)
+            verdicts += [verdict(expect, answer, i) for i, expect in enumerate(asked)]
+        for one in verdicts:
+            self._tell(plan, "verdict", one.expect.why, ok=one.held)
         body: Json = [{"why": v.expect.why, "held": v.held, "answer": v.answer, "error": v.error} for v in verdicts]
         self._append(plan, "verify", {"verdicts": body})
         return tuple(verdicts)
 
     def rolled_back(self, plan: Plan, steps: tuple[Step, ...] = ()) -> Outcome:
         """End a run whose timer has fired: management is back; what else is there depends on the policy it had."""
+        if plan.on_failure == "undo":
+            return self._finish(plan, steps, (), status="reverted")
         gave_up = plan.guard is not None and any(change.before == plan.guard.fallen for change in plan.changes)
         return self._finish(plan, steps, (), status="reopened" if gave_up else "rolled-back")
 
@@ -305,6 +312,10 @@ class Engine:
         while True:
             try:
                 self.session.renew(guard.at)
+                if plan.on_failure == "undo" and (wrong := self._differs(plan)):
+                    if self._has_fallen(guard):
+                        return True
+                    raise _ReadBackDiffers(wrong)
                 step = self._step(plan, "disarm", _disarm(guard))
                 late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work
                 if (late or not step.ok) and self._has_fallen(guard):
@@ -328,6 +339,13 @@ class Engine:
                 self.clock.sleep(_BETWEEN_LOGINS)
             else:
                 return False
+
+    def _differs(self, plan: Plan) -> str:
+        """The first step that does not show what it should, read before anything is confirmed; empty when all do."""
+        seen = [change for change in plan.changes if change.seen]
+        answers = self.session.ask([change.seen for change in seen if change.seen], at=plan.target)
+        pairs = zip(seen, answers, strict=True)
+        return next((change.why for change, answer in pairs if canonical(answer).decode() != change.after), "")
 
     def _has_fallen(self, guard: Guard) -> bool:
         """The timer is gone: either it fired, or something on the target ended it (then there is nothing to undo)."""
@@ -373,17 +391,5 @@ def _disarm(guard: Guard) -> Change:
     return Change("disarm the dead-man timer", guard.at, guard.disarm)
 
 
-def _verdict(expect: Expect, answer: tuple[Json, ...] | Exception, index: int) -> Verdict:
-    if isinstance(answer, Exception):
-        return Verdict(expect, held=False, answer="", error=f"{expect.at} could not be asked: {answer}")
-    text = canonical(answer[index]).decode()
-    return Verdict(expect, held=expect.holds(answer[index]), answer=text)
-
-
-def difference(old: Plan, new: Plan) -> str:
-    """In a few words, what has changed between two plans for the same action."""
-    if old.facts != new.facts:
-        return "its facts"
-    if (old.changes, old.keep, old.guard) != (new.changes, new.keep, new.guard):
-        return "what would be sent"
-    return "the plan's options"
+class _ReadBackDiffers(Exception):
+    """What was sent is not what is there; the words are the step's."""

@@ -2,7 +2,9 @@
 
 A module of this package gives functions that return a `Probe` and a table `PARSERS` of pure functions
 `Reply -> Json`. `parse` finds them by the name in `Probe.parser` ("module.parser") and nothing outside this package,
-so a plan file cannot name other code. Parsers never trust their input: it may come from an intruder's machine.
+so a plan file cannot name other code. A parser that has to know what was asked stands in `INFORMED` and takes what
+follows a colon in the name as a second argument, text. Parsers never trust their input: it may come from an
+intruder's machine.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from remedy.core.canon import Json
 from remedy.core.errors import AnswerUnusable, PlanFileError
 from remedy.core.values import Reply
 
-_NAME = re.compile(r"([a-z_]+)\.([a-z_]+)\Z")
+_NAME = re.compile(r"([a-z_]+)\.([a-z_]+)(?::(.*))?\Z", re.DOTALL)
 
 
 @functools.cache
@@ -33,12 +35,13 @@ def parse(name: str, reply: Reply) -> Json:
     match = _NAME.match(name)
     if not match or match[1] not in subjects():
         raise PlanFileError(f"no parser is called {name!r}", hint="a plan from another version, or edited by hand")
-    parsers = importlib.import_module(f"{__name__}.{match[1]}").PARSERS
+    module = importlib.import_module(f"{__name__}.{match[1]}")
+    parsers = module.PARSERS if match[3] is None else getattr(module, "INFORMED", {})
     if match[2] not in parsers:
         raise PlanFileError(f"no parser is called {name!r}", hint="a plan from another version, or edited by hand")
     if reply.truncated:
         raise AnswerUnusable(f"the answer to {name} was cut off: too long", hint="nothing was decided from it")
-    answer: Json = parsers[match[2]](reply)
+    answer: Json = parsers[match[2]](reply) if match[3] is None else parsers[match[2]](reply, match[3])
     return answer
 
 

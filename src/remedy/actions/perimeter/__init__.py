@@ -1,0 +1,1 @@
+"""The parts of what remedy does on network devices: the groups it blocks with, the gates they stand at, the timer."""

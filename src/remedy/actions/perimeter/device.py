@@ -1,0 +1,118 @@
+"""What every change of a network device has in common: typed lines, the device's own timer, saving at the end.
+
+Decides how lines become commands, and that nothing is saved before it was confirmed over a fresh login. Leaves to
+others: which lines (the vendor's file), and the order of arming, reading back, confirming and keeping (the engine).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from remedy import devices
+from remedy.core.errors import TargetUnfit, UsageError
+from remedy.core.ports import Reader
+from remedy.core.values import Change, Command, Guard, Plan, Probe
+from remedy.devices import Gate, Group, Vendor
+from remedy.probes import device
+
+__all__ = ["BLOCKED", "Desk", "configure", "groups_of", "save"]
+
+#: The groups that remedy blocks with, by family.
+BLOCKED: Final = {4: Group("remedy-block", 4), 6: Group("remedy-block6", 6)}
+#: Seconds that typing may take: a line costs a round trip and the device's own work.
+_FIXED, _PER_LINE = 60, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One device as an action sees it: who it is, what it is, where its gates are, and how to ask it."""
+
+    name: str
+    vendor: Vendor
+    reader: Reader
+    gates: tuple[Gate, ...] = field(default=())
+
+    @classmethod
+    def of(cls, name: str, vendor: str, gates: Sequence[Gate], reader: Reader) -> Desk:
+        """Make it. Raises UsageError for an unknown platform, TargetUnfit for one that cannot block by group."""
+        known = devices.named(vendor)
+        if known.groups is None:
+            raise TargetUnfit(f"{known.title} cannot block by group", where=name, hint="block on another device")
+        if not gates:
+            raise UsageError(
+                f"the inventory says nowhere where {name} lets the outside in",
+                where=name,
+                hint="in its variables: remedy_gates: [{interface: GigabitEthernet0/1, acl: OUTSIDE-IN}]",
+            )
+        return cls(name, known, reader, tuple(gates))
+
+    @property
+    def groups(self) -> devices.Groups:
+        """The vendor's groups."""
+        return device.vendor_groups(self.vendor)
+
+    def ask(self, probes: Sequence[Probe]) -> tuple[Any, ...]:
+        """Ask the device itself."""
+        return cast("tuple[Any, ...]", self.reader.ask(probes, at=self.name))
+
+    def timer(self, seconds: int, seen: Probe, before: str, run: str) -> tuple[Guard | None, str]:
+        """The device's own revert timer as a guard, or None and why there is none."""
+        timed = self.vendor.timer
+        if timed is None:
+            return None, f"{self.vendor.title} has no timer that takes a change back by itself"
+        if ask := timed.ask_able():
+            texts = self.ask([device.texts(self.vendor, ask)])[0]
+            if why := timed.read_able(texts):
+                return None, why
+        revert = timed.revert(seconds)
+        state = device.timer(self.vendor, revert.ask)
+        return Guard(
+            why=f"unless confirmed over a fresh login within {seconds} s, the device itself goes back (run {run})",
+            at=self.name,
+            seconds=seconds,
+            arm=_typed(revert.arm_mode, revert.arm),
+            disarm=_typed(revert.confirm_mode, revert.confirm),
+            state=state,
+            seen=seen,
+            fallen=before,
+        ), ""
+
+
+def groups_of(families: Sequence[int]) -> tuple[Group, ...]:
+    """Remedy's groups of these families."""
+    return tuple(BLOCKED[family] for family in sorted(set(families)))
+
+
+def _typed(mode: str, lines: Sequence[str], *words: str) -> Command:
+    seconds = _FIXED + _PER_LINE * len(lines)
+    return Command((mode, *words), stdin="".join(f"{line}\n" for line in lines), root=False, seconds=seconds)
+
+
+def configure(lines: Sequence[str], *, through: bool = False) -> Command:
+    """Lines typed in configuration mode; with `through` a refused line does not stop the rest (a way back)."""
+    return _typed("configure", lines, *(["through"] if through else []))
+
+
+def save(name: str, vendor: Vendor) -> Change:
+    """The configuration is saved: only after it was confirmed, and again after it was taken back."""
+    return Change(
+        why=f"save the configuration of {name}",
+        at=name,
+        do=_typed("exec", vendor.terminal.save),
+        essential=False,
+        layer="perimeter",
+        repeats=True,
+    )
+
+
+def card(plan: Plan, vendor: Vendor, undo: Sequence[str]) -> tuple[str, ...]:
+    """What an administrator types on the console to take it back."""
+    lines = [f"# on the console of {plan.target} ({vendor.title}), in configuration mode:", *undo]
+    return (*lines, "# then, back in the top mode:", *vendor.terminal.save)
+
+
+def unproven_timer(why: str) -> tuple[str, ...]:
+    """The note for a device without a timer."""
+    return (f"no timer on the device: {why}",) if why else ()

@@ -1,0 +1,137 @@
+"""What network devices show, asked in their own words and read by their vendor's file.
+
+Decides how a question to a device is put as a `Probe`: the lines to type, and for the parser which vendor, groups and
+gate they were about. Leaves to others: the words themselves (`remedy.devices`) and typing them (the transport, which
+answers with a JSON list of texts, one per line typed).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from remedy import devices
+from remedy.core.canon import Json, canonical, decode, encode
+from remedy.core.errors import AnswerUnusable
+from remedy.core.text import printable
+from remedy.core.values import Command, Probe, Reply
+from remedy.devices import Gate, Group, Vendor
+
+_SECONDS = 60
+
+
+def members(vendor: Vendor, groups: Sequence[Group]) -> Probe:
+    """Ask for what each group holds: `{name: [span, …] or None where there is no such group}`, as the device has it."""
+    parts = vendor_groups(vendor)
+    lines = [line for group in groups for line in parts.ask_members(group)]
+    counts = [len(parts.ask_members(group)) for group in groups]
+    about: Json = {"vendor": vendor.name, "groups": [encode(group) for group in groups], "lines": [*counts]}
+    return _probe("members", lines, about)
+
+
+def gate(vendor: Vendor, where: Gate, group: Group) -> Probe:
+    """Ask whether the drop rule stands and acts: `{"state": …, "why": …}`, see `devices.GateState`."""
+    about: Json = {"vendor": vendor.name, "gate": encode(where), "group": encode(group)}
+    return _probe("gate", vendor_groups(vendor).ask_gate(where, group), about)
+
+
+def texts(vendor: Vendor, lines: Sequence[str]) -> Probe:
+    """Ask for what lines print, as it is: a list of texts, "there is no such thing" among them."""
+    return _probe("texts", lines, {"vendor": vendor.name})
+
+
+def timer(vendor: Vendor, ask: Sequence[str]) -> Probe:
+    """Ask whether the device's own revert timer runs: "armed" or "off"; "unknown" where it has no way to say."""
+    return _probe("timer", ask, {"vendor": vendor.name})
+
+
+def vendor_groups(vendor: Vendor) -> devices.Groups:
+    """The vendor's groups. Raises AnswerUnusable when it has none."""
+    if vendor.groups is None:
+        raise AnswerUnusable(f"{vendor.title} cannot block by group", hint="see `remedy acl show` for what it can do")
+    return vendor.groups
+
+
+def _probe(what: str, lines: Sequence[str], about: Json) -> Probe:
+    command = Command(("cli", *lines), root=False, seconds=_SECONDS + len(lines))
+    return Probe(command, f"device.{what}:{canonical(about).decode()}")
+
+
+def _said(reply: Reply, about: dict[str, Any]) -> tuple[Vendor, list[str]]:
+    r"""The vendor and what each line printed. Sample: ``["Ip address object group …\\n 0 network host …", ""]``."""
+    vendor = devices.named(str(about["vendor"]))
+    if reply.status:
+        said = printable((reply.err or reply.out).strip(), 300, one_line=True)
+        raise AnswerUnusable(f"the device did not answer: {said}", hint="nothing was decided from it")
+    try:
+        said_all = json.loads(reply.out)
+    except ValueError as error:
+        raise AnswerUnusable("the device's answer came through garbled", hint="nothing was decided from it") from error
+    if not isinstance(said_all, list) or not all(isinstance(one, str) for one in said_all):
+        raise AnswerUnusable("the device's answer came through garbled", hint="nothing was decided from it")
+    for one in said_all:
+        if _matches(vendor.terminal.refusals, one) and not _matches(vendor.terminal.absent, one):
+            raise AnswerUnusable(
+                f"the device refused to show something: {printable(one.strip(), 200, one_line=True)}",
+                hint="may the account read the configuration? see `remedy acl prepare --help` for the rights it needs",
+            )
+    return vendor, said_all
+
+
+def _matches(patterns: Sequence[str], text: str) -> bool:
+    return any(re.search(pattern, text, re.MULTILINE) for pattern in patterns)
+
+
+def _about(text: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(text))
+
+
+def parse_members(reply: Reply, informed: str) -> Json:
+    """Every group's members as canonical texts, ascending. A line that is not understood makes the answer unusable."""
+    about = _about(informed)
+    vendor, said = _said(reply, about)
+    parts = vendor_groups(vendor)
+    found: dict[str, Json] = {}
+    rest = list(said)
+    for made, lines in zip(about["groups"], about["lines"], strict=True):
+        group = decode(Group, made, where="a probe's group")
+        mine, rest = rest[:lines], rest[lines:]
+        seen = parts.read_members(group, mine)
+        if seen.unknown:
+            shown = printable(seen.unknown[0], 120, one_line=True)
+            raise AnswerUnusable(
+                f"the group {group.name} has a line that remedy does not understand: {shown}",
+                hint="nothing was decided from it; look at the group on the device",
+            )
+        found[group.name] = None if seen.absent else [str(span) for span in sorted(seen.spans)]
+    return found
+
+
+def parse_gate(reply: Reply, informed: str) -> Json:
+    """State and reason."""
+    about = _about(informed)
+    vendor, said = _said(reply, about)
+    where = decode(Gate, about["gate"], where="a probe's gate")
+    group = decode(Group, about["group"], where="a probe's group")
+    seen = vendor_groups(vendor).read_gate(where, group, said)
+    return {"state": seen.state, "why": printable(seen.why, 300, one_line=True)}
+
+
+def parse_texts(reply: Reply, informed: str) -> Json:
+    """The texts as they are; a refusal among them makes the answer unusable."""
+    _, said = _said(reply, _about(informed))
+    return [*said]
+
+
+def parse_timer(reply: Reply, informed: str) -> Json:
+    """One word."""
+    vendor, said = _said(reply, _about(informed))
+    if vendor.timer is None or not said:
+        return "unknown"
+    return "armed" if vendor.timer.is_running(said) else "off"
+
+
+INFORMED = {"members": parse_members, "gate": parse_gate, "texts": parse_texts, "timer": parse_timer}
+PARSERS: dict[str, object] = {}
