@@ -26,7 +26,7 @@ _MOST_DOORS: Final = 16
 
 
 def until(text: str, now: datetime) -> str:
-    """When a block that lasts `text` ("90m", "24h", "7d", "2w") ends: RFC 3339 UTC; empty for none. Raises UsageError."""
+    """When a block that lasts `text` ("90m", "24h", "7d") ends: RFC 3339 UTC; empty for none. Raises UsageError."""
     if not text:
         return ""
     from remedy.devices.rulefile import lasting  # noqa: PLC0415 -- lazily

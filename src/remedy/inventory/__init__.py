@@ -6,9 +6,22 @@ for name in inventory.select(["web:!web03"]):
 """
 
 from remedy.inventory.credentials import resolve
+from remedy.inventory.devices import Device, SwitchPort
 from remedy.inventory.findings import Finding
 from remedy.inventory.inventory import Group, Inventory
 from remedy.inventory.loading import check, load
 from remedy.inventory.policy import Budget, Policy, Ports
 
-__all__ = ["Budget", "Finding", "Group", "Inventory", "Policy", "Ports", "check", "load", "resolve"]
+__all__ = [
+    "Budget",
+    "Device",
+    "Finding",
+    "Group",
+    "Inventory",
+    "Policy",
+    "Ports",
+    "SwitchPort",
+    "check",
+    "load",
+    "resolve",
+]

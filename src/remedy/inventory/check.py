@@ -6,13 +6,14 @@ and its policy read, so that what would fail in an emergency fails here first. A
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from remedy.core.errors import InventoryError, UsageError
-from remedy.inventory import credentials, databases, policy, target
+from remedy.inventory import credentials, databases, devices, policy, target
 from remedy.inventory.documents import Vaulted
 from remedy.inventory.findings import Finding, Located, of_error
 
@@ -34,6 +35,8 @@ def findings(inventory: Inventory) -> tuple[Finding, ...]:
                 seen_variables[name, located.where] = None
                 found.extend(_variable(name, located))
         found.extend(_host(inventory, host, places))
+        found.extend(_device(inventory, host))
+    found.extend(_ports(inventory))
     for group in inventory.groups:
         found.extend(_group(inventory, group))
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: _RANK[finding.severity]))
@@ -58,7 +61,7 @@ def _variable(name: str, located: Located) -> Iterator[Finding]:
             "info", located.where, f"{name} is encrypted with Ansible Vault: unusable here", "refer to it by command"
         )
         return
-    known = (*policy.KEYS, databases.KEY)
+    known = (*policy.KEYS, databases.KEY, *devices.KEYS)
     if name.startswith("remedy_") and name not in known and not credentials.is_secret(name):
         near = difflib.get_close_matches(name, known, n=1)
         yield Finding(
@@ -110,6 +113,39 @@ def _databases(inventory: Inventory, host: str) -> Iterator[Finding]:
             yield from databases.risks(one.database(), one.at.where)
         except InventoryError as error:
             yield of_error(error)
+
+
+def _device(inventory: Inventory, host: str) -> Iterator[Finding]:
+    variables = inventory.located(host)
+    try:
+        found = inventory.device(host)
+    except InventoryError as error:
+        yield of_error(error)
+        return
+    yield from devices.risks(found, variables) if found else devices.unused(host, variables)
+
+
+def _ports(inventory: Inventory) -> Iterator[Finding]:
+    places: dict[str, devices.SwitchPort] = {}
+    for host in inventory.hosts:
+        try:
+            port = inventory.switch_port(host)
+        except InventoryError as error:
+            yield of_error(error)
+            continue
+        if port is None:
+            continue
+        places[host] = port
+        # What is wrong with the switch itself is said where it is described.
+        with contextlib.suppress(InventoryError):
+            switch = inventory.device(port.device)
+            if switch is not None:
+                yield from devices.without_quarantine(host, port, switch, _place(inventory, host))
+    yield from devices.shared(places, lambda host: _place(inventory, host))
+
+
+def _place(inventory: Inventory, host: str) -> str:
+    return inventory.located(host)[devices.SWITCH].where
 
 
 def _why(option: str) -> str:

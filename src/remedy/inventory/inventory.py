@@ -18,6 +18,7 @@ from remedy.core.errors import InventoryError, UnknownTarget
 from remedy.core.values import Target
 from remedy.inventory import credentials, jump, nested, target
 from remedy.inventory import databases as declarations
+from remedy.inventory import devices as network
 from remedy.inventory import policy as policies
 from remedy.inventory.draft import Draft, DraftGroup
 from remedy.inventory.findings import Finding, Variables
@@ -247,7 +248,8 @@ class Inventory:
     def login(self, host: str) -> target.Login:
         """The connection variables of a host, read on demand."""
         variables = self.located(host)
-        return target.Login(host, variables, self.renderer(host), self.locate, self._user)
+        on_device = network.is_device(self._around(host, variables))
+        return target.Login(host, variables, self.renderer(host), self.locate, self._user, on_device)
 
     def target(self, name: str) -> Target:
         """The host as a target to log in to. Raises UnknownTarget, InventoryError naming file and variable."""
@@ -299,12 +301,31 @@ class Inventory:
             row = list({parent for name in row for parent in self._draft.groups[name].parents})
         return policies.Budget()
 
+    def _around(self, host: str, variables: Variables) -> nested.Around:
+        return nested.Around(host, variables, self.renderer(host), self.hosts, self.locate)
+
+    def is_device(self, host: str) -> bool:
+        """Whether a host is a network device. Raises UnknownTarget."""
+        return network.is_device(self._around(host, self.located(host)))
+
+    def device(self, host: str) -> network.Device | None:
+        """The network device that a host is, None when it is none. Raises UnknownTarget, InventoryError."""
+        return network.device(self._around(host, self.located(host)))
+
+    def devices(self) -> tuple[network.Device, ...]:
+        """All network devices. Raises InventoryError."""
+        return tuple(found for host in self.hosts if (found := self.device(host)) is not None)
+
+    def switch_port(self, host: str) -> network.SwitchPort | None:
+        """Where a host is plugged in, None where nothing says so. Raises UnknownTarget, InventoryError."""
+        return network.switch_port(self._around(host, self.located(host)), self.is_device)
+
     def declared(self, host: str) -> tuple[declarations.Declared, ...]:
         """The databases that a host declares, not read yet. Raises UnknownTarget, InventoryError."""
         variables = self.located(host)
         if declarations.KEY not in variables:
             return ()
-        return declarations.declared(nested.Around(host, variables, self.renderer(host), self.hosts, self.locate))
+        return declarations.declared(self._around(host, variables))
 
     def databases(self) -> tuple[Database, ...]:
         """The databases of all hosts; a name that two hosts use becomes host/name. Raises InventoryError."""

@@ -29,12 +29,14 @@ PASSWORD: Final = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password
 KEY: Final = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 BECOME: Final = ("ansible_sudo", "ansible_become")
 BECOME_USER: Final = ("ansible_become_user", "ansible_sudo_user")
+BECOME_METHOD: Final = ("ansible_become_method",)
 BECOME_PASSWORD: Final = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 SSH_ARGS: Final = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 KNOWN_HOSTS: Final = "remedy_known_hosts"
 DEFAULT_KNOWN_HOSTS: Final = "~/.ssh/known_hosts"
 
 _OVER_SSH: Final = frozenset({"ssh", "smart", "paramiko", "paramiko_ssh", "network_cli", "netconf"})
+_ON_DEVICES: Final = frozenset({"enable", "super", "sudo"})
 _YES: Final = frozenset({"true", "yes", "on", "1", "y", "t"})
 _NO: Final = frozenset({"false", "no", "off", "0", "n", "f", ""})
 _MAX_PORT: Final = 65_535
@@ -43,13 +45,17 @@ _MAX_ALIASES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What it takes to make a target: the host's variables, rendered on demand, and where paths start."""
+    """What it takes to make a target: the host's variables, rendered on demand, and where paths start.
+
+    `on_device`: the host is a network device, which is elevated with `enable` or `super` instead of sudo.
+    """
 
     name: str
     variables: Variables
     renderer: Renderer
     locate: Callable[[str], str]
     user: str
+    on_device: bool = False
 
     def pick(self, names: tuple[str, ...]) -> Located | None:
         """The last of these variables that is set, rendered; None when none is."""
@@ -114,20 +120,36 @@ class Login:
         return self.locate(self.text((KNOWN_HOSTS,)) or options.known_hosts or DEFAULT_KNOWN_HOSTS)
 
     def elevated(self) -> bool:
-        """Whether the login needs sudo. Raises InventoryError when it would have to be another way or another user."""
+        """Whether the login needs sudo, or on a device `enable` or `super`.
+
+        Raises InventoryError when it would have to be another way or another user.
+        """
         found = self.pick(BECOME)
         word = str(found.value).strip().lower() if found else ""
         if found and word not in _YES | _NO:
             raise InventoryError(f"ansible_become: expected true or false, got {found.value!r}", where=found.where)
         if not found or word not in _YES:
             return False
-        for names, only in ((BECOME_USER, "root"), (("ansible_become_method",), "sudo")):
+        if self.on_device:
+            return self._elevated_there()
+        for names, only in ((BECOME_USER, "root"), (BECOME_METHOD, "sudo")):
             value = self.text(names, only)
             if value.rpartition(".")[2] != only:
                 where = getattr(self.pick(names), "where", "")
                 raise InventoryError(
                     f"{names[0]} is {value!r}: remedy becomes root, with sudo", where=where, hint=f"set it to {only}"
                 )
+        return True
+
+    def _elevated_there(self) -> bool:
+        """A device has its own way, and nobody else to become; what was set for servers does no harm."""
+        method = self.text(BECOME_METHOD)
+        if method and method.rpartition(".")[2] not in _ON_DEVICES:
+            raise InventoryError(
+                f"{BECOME_METHOD[0]} is {method!r}: a device is elevated with enable or super",
+                where=getattr(self.pick(BECOME_METHOD), "where", ""),
+                hint="set it to enable",
+            )
         return True
 
 
