@@ -44,6 +44,10 @@ class Acting:
     #: Off while another attempt may follow: then the document is written by the last one.
     emits: bool = True
     documents: list[dict[str, Json]] = field(default_factory=list)
+    #: Limits of this command's own, asked before anybody is dialled; raises Refused.
+    checks: Callable[[], None] = lambda: None
+    #: When one target fails, what was done on the others is taken back.
+    all_or_none: bool = False
 
     @property
     def options(self) -> Common:
@@ -92,6 +96,7 @@ class Acting:
         return self._go(engine, ready, failed, incident)
 
     def _check_limits(self, jobs: Sequence[Job]) -> None:
+        self.checks()
         if names := [job.target.name for job in jobs if job.action.name == "isolate"]:
             self.world.check_limits(names)
 
@@ -153,6 +158,8 @@ class Acting:
         incident: str,
     ) -> int:
         """Show and record what each target came to; returns the exit code."""
+        if self.all_or_none:
+            outcomes = self._all_or_none(jobs, outcomes, failed)
         self.outcomes += outcomes
         documents: list[dict[str, Json]] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
@@ -169,6 +176,31 @@ class Acting:
         if jobs:
             self._afterwards(self.world.record.checkpoint)
         return self.end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
+
+    def _all_or_none(
+        self,
+        jobs: Sequence[Job],
+        outcomes: Sequence[Outcome | RemedyError],
+        failed: Sequence[tuple[Job, RemedyError]],
+    ) -> list[Outcome | RemedyError]:
+        """When one target has failed, take back what was done on the others: their outcome is then that of the undo."""
+        from remedy.actions.undo import Undo  # noqa: PLC0415 -- lazily
+
+        done = [one for one in outcomes if isinstance(one, Outcome) and one.status in {"verified", "unverified"}]
+        if not failed and len(done) + sum(_is_unchanged(one) for one in outcomes) == len(outcomes):
+            return list(outcomes)
+        engine = self.world.engine()
+
+        def back(pair: tuple[Job, Outcome | RemedyError]) -> Outcome | RemedyError:
+            job, outcome = pair
+            if not (isinstance(outcome, Outcome) and outcome in done):
+                return outcome
+            undo = Job(Undo(outcome.plan), job.target, job.site, self.world.context(job.context.incident))
+            return engine.at_once(undo, lambda plan: self._ticket(engine, plan))
+
+        why = "one target failed: taking back what was done on the others (--all-or-none)"
+        self.screen.say(why, "yellow", talk=True)
+        return fleet.each(list(zip(jobs, outcomes, strict=True)), back)
 
     def confirm(self, plans: Sequence[Plan]) -> None:
         """Ask for a yes, unless it was given with --yes. Raises ApprovalNeeded."""
@@ -215,6 +247,10 @@ class Acting:
 def replace_where(error: RemedyError, where: str) -> RemedyError:
     """The same error, said of a place when it names none."""
     return error if error.where else type(error)(error.message, where=where, hint=error.hint)
+
+
+def _is_unchanged(outcome: Outcome | RemedyError) -> bool:
+    return isinstance(outcome, Outcome) and outcome.status == "unchanged"
 
 
 def _code(made: dict[str, Json]) -> int:

@@ -65,12 +65,12 @@ def devices(around: World, patterns: Sequence[str]) -> tuple[Device, ...]:
     """
     inventory = around.inventory
     if patterns:
-        found = tuple(inventory.device(name) for name in inventory.select(patterns))
-        if strangers := [one.name for one in found if not one.vendor]:
+        chosen = {name: inventory.device(name) for name in inventory.select(patterns)}
+        if strangers := [name for name, one in chosen.items() if one is None]:
             raise UnknownTarget(
                 f"{', '.join(strangers)} is no network device", hint="remedy_platform in the inventory says what it is"
             )
-        return found
+        return tuple(one for one in chosen.values() if one is not None)
     found = tuple(one for one in inventory.devices() if one.gates)
     if not found:
         raise UsageError(

@@ -11,9 +11,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from remedy.actions.undo import UNDOABLE
+from remedy.cli.headline import headline
 from remedy.cli.progress import IN_LOG, ON_TERMINAL, Progress
 from remedy.core.text import printable
 from remedy.core.values import Cell, Change, Plan, Verdict
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDTH_OF_PIPES = 140
+#: Lines of a device shown without -v.
+_MOST_LINES: Final = 30
 
 
 class Screen:
@@ -186,9 +189,23 @@ class Screen:
         for change in plan.changes:
             if change.layer == "database":
                 continue
+            if change.layer == "perimeter":
+                self._typed(change)
+                continue
             for text, sign, style in ((change.before, "-", "red"), (change.after, "+", "green")):
                 for line in _plain(text).splitlines():
                     self.say(f"           {sign} {line}".replace("\t", "  "), style)
+
+    def _typed(self, change: Change) -> None:
+        """What is typed on a device, in its own words; of thousands of lines the first and the last."""
+        lines = change.do.stdin.splitlines()
+        most = min(len(lines), _MOST_LINES)
+        for line in lines[: most - 1]:
+            self.say(f"           > {line}", "green")
+        if len(lines) > most:
+            self.say(f"           … {len(lines) - most} more lines (-v shows them)", "dim")
+        for line in lines[-1:]:
+            self.say(f"           > {line}", "green")
 
     def certificate(self, outcome: Outcome) -> None:
         """Who was asked, and what each saw: one row per vantage, one column per family and protocol."""
@@ -228,7 +245,7 @@ class Screen:
         """How a run ended, what is in doubt, and how to take it back."""
         plan = outcome.plan
         if self.quiet:
-            self.say(*_headline(outcome))
+            self.say(*headline(outcome))
             for line in outcome.doubts:
                 self.say(f"  ? {line}", "yellow")
             return
@@ -239,8 +256,7 @@ class Screen:
                 self.say(f"  {mark} {verdict.expect.why}", style)
         for line in outcome.doubts:
             self.say(f"  ? {line}", "yellow")
-        headline, style = _headline(outcome)
-        self.say(headline, style)
+        self.say(*headline(outcome))
         if plan.action == "isolate" and outcome.held and not outcome.withstands_root:
             self.say(
                 "  grade: host layer only. Root on the host can take it away: cut it off at the switch too.",
@@ -352,26 +368,3 @@ def _witness(verdict: Verdict) -> Text:
 def _title(plan: Plan) -> str:
     what = "containment" if plan.action == "isolate" else "who reaches whom"
     return printable(f"{what}: {plan.target}", one_line=True)
-
-
-def _headline(outcome: Outcome) -> tuple[str, str]:
-    """The one line that matters, and its style. "Isolated" is said only of what is proven."""
-    plan = outcome.plan
-    done = {"isolate": "isolated", "release": "released", "undo": "undone"}.get(plan.action, "done")
-    count = sum(len(v.expect.cells) for v in outcome.verdicts)
-    words = {
-        "verified": (f"{plan.target} is {done}: verified{f', {count} cells proven' if count else ''}", "bold green"),
-        "unchanged": (f"{plan.target}: nothing to do, and what was asked for holds", "bold green"),
-        "unverified": (f"{plan.target}: applied, UNVERIFIED", "bold yellow"),
-        "rolled-back": (
-            f"{plan.target}: not confirmed in time; its timer restored management, the host stays cut off",
-            "bold yellow",
-        ),
-        "reopened": (
-            f"{plan.target}: not confirmed in time; its timer gave the isolation up: the host is NOT cut off",
-            "bold red",
-        ),
-        "failed": (f"{plan.target}: FAILED", "bold red"),
-        "unreachable": (f"{plan.target}: UNREACHABLE", "bold red"),
-    }
-    return words[outcome.status]

@@ -19,9 +19,10 @@ from typing import Final, NoReturn
 from remedy.core.errors import InventoryError
 
 _MAX_PORT: Final = 65_535
-_PERCENT: Final = 100
 _PROTOCOLS: Final = ("tcp", "udp")
-_BUDGET_KEYS: Final = ("isolations_per_hour", "group_share_percent")
+_BUDGET_KEYS: Final = ("isolations_per_hour", "group_share_percent", "blocks_per_hour", "blocked_addresses")
+_MOST: Final = 10**9
+_BUDGET_RANGE: Final = {"group_share_percent": (100, "a percentage from 0 to 100")}
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
 
@@ -36,10 +37,15 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits on isolations: how many in any hour, and what share of the group's hosts at the same time."""
+    """Limits: isolations in any hour, and what share of a group's hosts may be cut off at the same time.
+
+    Likewise blocks in any hour, and how many addresses one of them may name (an IPv6 /64 counts as one).
+    """
 
     isolations_per_hour: int = 10
     group_share_percent: int = 50
+    blocks_per_hour: int = 60
+    blocked_addresses: int = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +198,11 @@ def budget(place_key: str, value: object, where: str) -> Budget:
 def _budget(place: _Place, value: object) -> Budget:
     if not isinstance(value, dict) or not all(key in _BUDGET_KEYS for key in value):
         place.wrong(f"a map with {' and '.join(_BUDGET_KEYS)}", value)
-    default = Budget()
-    hourly, share = _BUDGET_KEYS
-    return Budget(
-        _whole(
-            place.below(hourly), value.get(hourly, default.isolations_per_hour), 0, 10**6, "a whole number of 0 or more"
-        ),
-        _whole(
-            place.below(share), value.get(share, default.group_share_percent), 0, _PERCENT, "a percentage from 0 to 100"
-        ),
-    )
+    made = {}
+    for key in _BUDGET_KEYS:
+        most, what = _BUDGET_RANGE.get(key, (_MOST, "a whole number of 0 or more"))
+        made[key] = _whole(place.below(key), value.get(key, getattr(Budget(), key)), 0, most, what)
+    return Budget(**made)
 
 
 def _sides(place: _Place, value: object) -> tuple[str, ...]:

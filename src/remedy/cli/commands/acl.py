@@ -55,7 +55,7 @@ def prepare(ctx: click.Context, /, patterns: tuple[str, ...], family: str, secon
         incident = around.incident(f"prepare {', '.join(one.name for one in found)}")
         jobs = [
             Job(
-                Prepare(one.vendor, one.gates, families, seconds),
+                Prepare(one.vendor.name, one.gates, families, seconds),
                 around.target(one.name),
                 blocking.site(around, one.name, ()),
                 around.context(incident),

@@ -76,7 +76,7 @@ def command(
         doors = blocking.doors(around)
         jobs = [
             Job(
-                Block(one.vendor, one.gates, canonical, until=end, doors=doors, seconds=seconds),
+                Block(one.vendor.name, one.gates, canonical, until=end, doors=doors, seconds=seconds),
                 around.target(one.name),
                 blocking.site(around, one.name, spans),
                 around.context(incident),

@@ -78,7 +78,7 @@ def command(
             theirs = [b for b in there if b.device == one.name and touched(b.spans, mine)]
             jobs.append(
                 Job(
-                    Unblock(one.vendor, one.gates, tuple(map(str, mine)), blocking.cells(around, theirs)),
+                    Unblock(one.vendor.name, one.gates, tuple(map(str, mine)), blocking.cells(around, theirs)),
                     around.target(one.name),
                     blocking.site(around, one.name, mine),
                     around.context(incident),
