@@ -1,7 +1,8 @@
-"""Set a device up for blocking, once: remedy's groups, and the drop rule on them at the top of every gate.
+"""Set a gate of a device up for blocking, once: remedy's group, and the drop rule on it at the top.
 
-Decides the order and what must hold; an incident then only adds and removes members. Leaves to others: the vendor's
-words, and where its own limits forbid it (the vendor's file refuses, saying what to paste).
+One gate and family at a time, because what has to be typed for the next depends on what is there by then. An incident
+then only adds and removes members. Leaves to others: the vendor's words, and where its own limits forbid it (the
+vendor's file refuses, saying what to paste).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from remedy.actions.perimeter.members import place
 from remedy.core.canon import canonical
 from remedy.core.errors import Refused
 from remedy.core.ports import Reader
-from remedy.core.values import Change, Context, Expect, Plan, Probe, Site, Target, wanted
-from remedy.devices import Gate, Group
+from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
+from remedy.devices import Gate
 from remedy.probes import device
 
 _READY = wanted({"state": "ready", "why": ""})
@@ -25,40 +26,24 @@ _READY = wanted({"state": "ready", "why": ""})
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Bring the drop rule to the top of every gate. `vendor` and `gates` are the inventory's.
+    """Bring the drop rule to the top of a gate. `vendor` and `gate` are the inventory's, `family` is 4 or 6.
 
-    `families` are 4 and 6, or one of them. `seconds` is the device's own timer.
+    `seconds` is the device's own timer.
     """
 
     name: ClassVar[str] = "prepare"
     vendor: str = ""
-    gates: tuple[Gate, ...] = ()
-    families: tuple[int, ...] = (4, 6)
+    gate: Gate = Gate()
+    family: int = 4
     seconds: int = 120
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Read the device and say exactly what would be typed. Raises Refused, TargetUnfit, UsageError."""
-        desk = Desk.of(target.name, self.vendor, self.gates, reader)
-        pairs = [(gate, BLOCKED[family]) for gate in desk.gates for family in self.families]
-        probes = [probe for gate, group in pairs for probe in _asked(desk, gate, group)]
-        answers = desk.ask(probes)
-        states, texts = answers[::2], answers[1::2]
-        steps = [
-            _step(desk, gate, group, state, said)
-            for (gate, group), state, said in zip(pairs, states, texts, strict=True)
-            if state["state"] != "ready"
-        ]
-        expects = tuple(
-            Expect(
-                f"the drop rule on {group.name} stands first at {place(gate)}, read over a new login",
-                desk.name,
-                device.gate(desk.vendor, gate, group),
-                _READY,
-                fresh=True,
-                layer="perimeter",
-            )
-            for gate, group in pairs
-        )
+        desk = Desk.of(target.name, self.vendor, (self.gate,), reader)
+        gate, group = self.gate, BLOCKED[self.family]
+        seen = device.gate(desk.vendor, gate, group)
+        state, texts = desk.ask([seen, device.texts(desk.vendor, desk.groups.ask_gate(gate, group))])
+        why = f"the drop rule on {group.name} stands first at {place(gate)}, read over a new login"
         plan = Plan(
             action=self.name,
             target=target.name,
@@ -66,49 +51,37 @@ class Prepare:
             incident=context.incident,
             anchor=context.anchor,
             params=params(self),
-            changes=tuple(steps),
-            expects=expects,
-            facts=canonical([*states]).decode(),
+            expects=(Expect(why, desk.name, seen, _READY, fresh=True, layer="perimeter"),),
+            facts=canonical({"gate": state, "texts": texts}).decode(),
         )
-        if not steps:
-            return replace(plan, notes=(f"{target.name} is prepared already",))
-        first = steps[0]
-        guard, why_not = desk.timer(self.seconds, expects[0].probe, first.before, context.run)
-        if guard is not None and first.seen is not None:
-            guard = replace(guard, seen=first.seen)
-        undo = [line for step in reversed(steps) if step.undo for line in step.undo.stdin.splitlines()]
+        if state["state"] == "ready":
+            return replace(plan, notes=(f"{place(gate)} is prepared for IPv{self.family} already",))
+        if state["state"] == "foreign":
+            raise Refused(
+                f"{place(gate)} on {desk.name} has something that is not remedy's: {state['why']}",
+                where=desk.name,
+                hint="rename or remove it on the device, then prepare again",
+            )
+        undo = desk.groups.unprepare(gate, group, texts)
+        step = Change(
+            why=f"the drop rule on {group.name} at the top of {place(gate)}",
+            at=desk.name,
+            do=typing.configure(desk.groups.prepare(gate, group, texts)),
+            undo=typing.configure(undo, through=True),
+            seen=seen,
+            before=wanted(state),
+            after=_READY,
+            layer="perimeter",
+        )
+        guard, why_not = desk.timer(self.seconds, seen, step.before, context.run)
         return replace(
             plan,
+            changes=(step,),
             keep=(typing.save(desk.name, desk.vendor),),
             guard=guard,
-            notes=("nothing is blocked by this: the groups are empty", *typing.unproven_timer(why_not)),
+            notes=("nothing is blocked by this: the group is empty", *typing.unproven_timer(why_not)),
             card=typing.card(plan, desk.vendor, undo),
         )
-
-
-def _asked(desk: Desk, gate: Gate, group: Group) -> tuple[Probe, Probe]:
-    """What is asked of one gate: whether the rule is ready, and the texts that the vendor's lines are made from."""
-    return device.gate(desk.vendor, gate, group), device.texts(desk.vendor, desk.groups.ask_gate(gate, group))
-
-
-def _step(desk: Desk, gate: Gate, group: Group, state: dict[str, str], texts: list[str]) -> Change:
-    """One gate and family. Raises Refused where something that is not remedy's stands in the place."""
-    if state["state"] == "foreign":
-        raise Refused(
-            f"{place(gate)} on {desk.name} has something that is not remedy's: {state['why']}",
-            where=desk.name,
-            hint="rename or remove it on the device, then prepare again",
-        )
-    return Change(
-        why=f"the drop rule on {group.name} at the top of {place(gate)}",
-        at=desk.name,
-        do=typing.configure(desk.groups.prepare(gate, group, texts)),
-        undo=typing.configure(desk.groups.unprepare(gate, group, texts), through=True),
-        seen=device.gate(desk.vendor, gate, group),
-        before=wanted({"state": state["state"], "why": state["why"]}),
-        after=_READY,
-        layer="perimeter",
-    )
 
 
 ACTION = Prepare

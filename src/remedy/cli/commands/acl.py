@@ -42,24 +42,33 @@ Examples:
 def prepare(ctx: click.Context, /, patterns: tuple[str, ...], family: str, seconds: int, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Put remedy's drop rule, on remedy's own (empty) group, at the top of every gate of these devices.
 
-    Nothing is blocked by that. `remedy block` then only adds and removes members of the group. Other people's rules
+    Gate by gate, since what has to be typed for one depends on what is there after the last. Nothing is blocked by that. `remedy block` then only adds and removes members of the group. Other people's rules
     keep their order and their text; where that cannot be, it is refused with what to do by hand.
     """
     with world(common(ctx, given)) as around:
         from remedy.actions.prepare import Prepare  # noqa: PLC0415 -- lazily, with all below it
         from remedy.cli import blocking  # noqa: PLC0415
+        from remedy.engine import fleet  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
 
         found = blocking.devices(around, patterns)
         families = (4, 6) if family == "both" else (int(family),)
         incident = around.incident(f"prepare {', '.join(one.name for one in found)}")
-        jobs = [
-            Job(
-                Prepare(one.vendor.name, one.gates, families, seconds),
-                around.target(one.name),
-                blocking.site(around, one.name, ()),
-                around.context(incident),
-            )
-            for one in found
-        ]
-        return Acting("acl prepare", around, screen_of(around.options, around)).carry(jobs, incident)
+        made = Acting("acl prepare", around, screen_of(around.options, around), emits=False)
+        codes = []
+        rounds = max((len(one.gates) for one in found), default=0)
+        pairs = [(number, version) for number in range(rounds) for version in families]
+        for at, (number, version) in enumerate(pairs, 1):
+            jobs = [
+                Job(
+                    Prepare(one.vendor.name, one.gates[number], version, seconds),
+                    around.target(one.name),
+                    blocking.site(around, one.name, ()),
+                    around.context(incident),
+                )
+                for one in found
+                if number < len(one.gates)
+            ]
+            made.emits = at == len(pairs)
+            codes.append(made.carry(jobs, incident))
+        return fleet.exit_code(codes)
