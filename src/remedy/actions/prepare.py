@@ -7,7 +7,7 @@ vendor's file refuses, saying what to paste).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from remedy.actions import params
@@ -33,7 +33,7 @@ class Prepare:
 
     name: ClassVar[str] = "prepare"
     vendor: str = ""
-    gate: Gate = Gate()
+    gate: Gate = field(default_factory=Gate)
     family: int = 4
     seconds: int = 120
 
@@ -42,7 +42,8 @@ class Prepare:
         desk = Desk.of(target.name, self.vendor, (self.gate,), reader)
         gate, group = self.gate, BLOCKED[self.family]
         seen = device.gate(desk.vendor, gate, group)
-        state, texts = desk.ask([seen, device.texts(desk.vendor, desk.groups.ask_gate(gate, group))])
+        ask = device.texts(desk.vendor, desk.groups.ask_gate(gate, group))
+        state, texts, held = desk.ask([seen, ask, device.members(desk.vendor, (group,))])
         why = f"the drop rule on {group.name} stands first at {place(gate)}, read over a new login"
         plan = Plan(
             action=self.name,
@@ -52,7 +53,7 @@ class Prepare:
             anchor=context.anchor,
             params=params(self),
             expects=(Expect(why, desk.name, seen, _READY, fresh=True, layer="perimeter"),),
-            facts=canonical({"gate": state, "texts": texts}).decode(),
+            facts=canonical(state).decode(),
         )
         if state["state"] == "ready":
             return replace(plan, notes=(f"{place(gate)} is prepared for IPv{self.family} already",))
@@ -62,18 +63,22 @@ class Prepare:
                 where=desk.name,
                 hint="rename or remove it on the device, then prepare again",
             )
-        undo = desk.groups.unprepare(gate, group, texts)
+        do, undo = desk.groups.prepare(gate, group, texts), desk.groups.unprepare(gate, group, texts)
+        found = device.standing(state["state"], there=held[group.name] is not None)
+        how_far = device.setup(desk.vendor, gate, group, found)
         step = Change(
             why=f"the drop rule on {group.name} at the top of {place(gate)}",
             at=desk.name,
-            do=typing.configure(desk.groups.prepare(gate, group, texts)),
+            do=typing.configure(do),
+            again=typing.configure(do, through=True),
             undo=typing.configure(undo, through=True),
-            seen=seen,
-            before=wanted(state),
-            after=_READY,
+            seen=how_far,
+            before=wanted("before"),
+            after=wanted("ready"),
+            halfway=wanted("halfway"),
             layer="perimeter",
         )
-        guard, why_not = desk.timer(self.seconds, seen, step.before, context.run)
+        guard, why_not = desk.timer(self.seconds, how_far, step.before, context.run)
         return replace(
             plan,
             changes=(step,),

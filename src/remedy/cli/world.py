@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # imported when used: start-up pays for none of them
     from remedy.record.journal import Record
     from remedy.transports.bulk import Bulk
     from remedy.transports.guard import Sessions
+    from remedy.transports.netdev import Platform
 
 _MASK = "<secret>"
 
@@ -147,9 +148,10 @@ class World:
             from remedy.probes import parse  # noqa: PLC0415
             from remedy.transports.guard import CONTROLLER, Sessions  # noqa: PLC0415
             from remedy.transports.local import LocalConnection  # noqa: PLC0415
-            from remedy.transports.ssh import SshConnector  # noqa: PLC0415
+            from remedy.transports.netdev import DeviceConnector  # noqa: PLC0415
 
-            connect = SshConnector(self.secret, agent=os.environ.get("SSH_AUTH_SOCK", ""), home=Path.home())
+            agent = os.environ.get("SSH_AUTH_SOCK", "")
+            connect = DeviceConnector(self.secret, self._platform, agent=agent, home=Path.home())
             here = LocalConnection(
                 Target(CONTROLLER, ""),
                 resolve_secret=self.secret,
@@ -158,6 +160,13 @@ class World:
             )
             self._sessions = Sessions(connect, self.inventory.target, parse, local=here, carry=self._carry)
         return self._sessions
+
+    def _platform(self, target: Target) -> Platform | None:
+        """Whose device a target is, None for a server."""
+        from remedy.transports.netdev import Platform  # noqa: PLC0415
+
+        found = self.inventory.device(target.name) if target.name in self.inventory.hosts else None
+        return Platform(found.vendor, found.encoding) if found else None
 
     def _carry(self, transfer: Transfer, at: str, tell: Tell) -> Reply:
         return self.copies.carrier()(transfer, at, tell)

@@ -64,6 +64,7 @@ def put_back(engine: Engine, drift: Drift) -> Outcome:
         # While the way was open somebody may have come in: what leaves nothing behind is done again as well.
         fleeting = {f"{n}" for n, c in enumerate(plan.changes, 1) if c.undo is None and not confirmed}
         lasting = frozenset(name for name in names if name not in {*drift.gone, *fleeting})
-        return engine.carry_out(plan, done=lasting, confirmed=confirmed, again=True)
+        every = frozenset(f"{number}" for number in range(1, len(plan.changes) + 1))
+        return engine.carry_out(plan, done=lasting, confirmed=confirmed, again=every)
     finally:
         engine.journal.let_go(plan.target, run=plan.run)

@@ -133,6 +133,7 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
     named = [(f"{n}", c) for n, c in enumerate(plan.changes, 1)] + [(f"k{n}", c) for n, c in enumerate(plan.keep, 1)]
     done: set[str] = set()
     again = False  # whether something is sent once more on which the steps after it may rest
+    half: set[str] = set()  # what was broken off is sent in the form that does not mind what is there already
     for name, change in named:
         if change.seen is None:
             # A stream that was carried leaves no state to ask for, but its result on record: it is not carried twice,
@@ -151,6 +152,8 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
                 done.add(name)
             continue
         again = True
+        if answer == change.halfway:
+            half.add(name)
         if change.before not in {"", answer} and answer != change.halfway:
             raise Refused(
                 f"{change.at} is neither as it was before the step nor as the step leaves it: {change.why}",
@@ -160,4 +163,4 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
     confirmed = "disarm" in run.steps and {f"{n}" for n in range(1, len(plan.changes) + 1)} <= done
     if confirmed and plan.guard:  # an intent alone is doubt: the timer itself is asked
         confirmed = engine.session.ask([plan.guard.state], at=plan.guard.at)[0] == "off"
-    return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed, looking=True)
+    return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed, again=frozenset(half), looking=True)

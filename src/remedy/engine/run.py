@@ -157,17 +157,17 @@ class Engine:
         *,
         done: frozenset[str] = frozenset(),
         confirmed: bool = False,
-        again: bool = False,
+        again: frozenset[str] = frozenset(),
         looking: bool = False,
     ) -> Outcome:
         """Send what `done` does not name yet; then confirm, keep and verify. The target is held by the caller.
 
-        With `again` each step is sent in the form that replaces what somebody has left of it; with `looking` what makes
-        it last is sent only where it is not there already.
+        The steps in `again` are sent in the form that replaces what somebody has left of them; with `looking` what
+        makes it last is sent only where it is not there already.
         """
         steps: list[Step] = []
         due = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
-        due = [(name, replace(c, do=c.again) if again and c.again else c) for name, c in due]
+        due = [(name, replace(c, do=c.again) if name in again and c.again else c) for name, c in due]
         guard = plan.guard if not confirmed else None
         self._may_stop(plan)
         armed_at = self.clock.monotonic()

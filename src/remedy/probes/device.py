@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from remedy import devices
-from remedy.core.canon import Json, canonical, decode, encode
+from remedy.core.canon import Json, canonical, decode, digest, encode
 from remedy.core.errors import AnswerUnusable
 from remedy.core.text import printable
 from remedy.core.values import Command, Probe, Reply
@@ -29,6 +29,52 @@ def members(vendor: Vendor, groups: Sequence[Group]) -> Probe:
     counts = [len(parts.ask_members(group)) for group in groups]
     about: Json = {"vendor": vendor.name, "groups": [encode(group) for group in groups], "lines": [*counts]}
     return _probe("members", lines, about)
+
+
+def progress(vendor: Vendor, moves: Mapping[Group, tuple[Sequence[str], Sequence[str]]], rest: str) -> Probe:
+    """Ask how far members have come and gone: "before", "after", "halfway", or "other" when something else moved.
+
+    `moves` gives for each group what is to be added and what removed, as canonical texts; `rest` is `remainder` of
+    what the groups held besides. With nothing to move the answer is "after" as long as nothing else moved.
+    """
+    parts = vendor_groups(vendor)
+    lines = [line for group in moves for line in parts.ask_members(group)]
+    about: Json = {
+        "vendor": vendor.name,
+        "groups": [encode(group) for group in moves],
+        "lines": [len(parts.ask_members(group)) for group in moves],
+        "moves": [[[*add], [*remove]] for add, remove in moves.values()],
+        "rest": rest,
+    }
+    return _probe("progress", lines, about)
+
+
+def remainder(held: Mapping[str, Sequence[str] | None], moving: Collection[str]) -> str:
+    """SHA-256 of what groups hold besides what is on the move, to see later that nobody else has changed it."""
+    left = {name: sorted(set(members or ()) - set(moving)) for name, members in held.items()}
+    return digest(cast("Json", left))
+
+
+def setup(vendor: Vendor, where: Gate, group: Group, before: str) -> Probe:
+    """Ask how far setting a gate up has come: "ready", "before" (as it was found), "halfway", or "foreign".
+
+    `before` is what `standing` made of the answers then.
+    """
+    parts = vendor_groups(vendor)
+    lines = parts.ask_gate(where, group)
+    about: Json = {
+        "vendor": vendor.name,
+        "gate": encode(where),
+        "group": encode(group),
+        "lines": len(lines),
+        "before": before,
+    }
+    return _probe("setup", (*lines, *parts.ask_members(group)), about)
+
+
+def standing(state: str, *, there: bool) -> str:
+    """A gate's state and whether its group is there, in a word that `setup` compares with."""
+    return f"{state}, group {'there' if there else 'absent'}"
 
 
 def gate(vendor: Vendor, where: Gate, group: Group) -> Probe:
@@ -109,6 +155,37 @@ def parse_members(reply: Reply, informed: str) -> Json:
     return found
 
 
+def parse_progress(reply: Reply, informed: str) -> Json:
+    """One word, from the sets: what is there of the coming, of the going, and of the rest."""
+    about = _about(informed)
+    held = cast("dict[str, list[str] | None]", parse_members(reply, informed))
+    moving = {text for add, remove in about["moves"] for text in (*add, *remove)}
+    if remainder(held, moving) != about["rest"]:
+        return "other"
+    come = gone = left = missing = 0
+    for made, (add, remove) in zip(about["groups"], about["moves"], strict=True):
+        there = set(held[str(made["name"])] or ())
+        come, missing = come + len(there & {*add}), missing + len({*add} - there)
+        left, gone = left + len(there & {*remove}), gone + len({*remove} - there)
+    if not missing and not left:
+        return "after"
+    return "before" if not come and not gone else "halfway"
+
+
+def parse_setup(reply: Reply, informed: str) -> Json:
+    """One word."""
+    about = _about(informed)
+    vendor, said = _said(reply, about)
+    where = decode(Gate, about["gate"], where="a probe's gate")
+    group = decode(Group, about["group"], where="a probe's group")
+    parts = vendor_groups(vendor)
+    state = parts.read_gate(where, group, said[: about["lines"]]).state
+    if state in {"ready", "foreign"}:
+        return state
+    there = not parts.read_members(group, said[about["lines"] :]).absent
+    return "before" if standing(state, there=there) == about["before"] else "halfway"
+
+
 def parse_gate(reply: Reply, informed: str) -> Json:
     """State and reason."""
     about = _about(informed)
@@ -133,5 +210,12 @@ def parse_timer(reply: Reply, informed: str) -> Json:
     return "armed" if vendor.timer.is_running(said) else "off"
 
 
-INFORMED = {"members": parse_members, "gate": parse_gate, "texts": parse_texts, "timer": parse_timer}
+INFORMED = {
+    "gate": parse_gate,
+    "members": parse_members,
+    "progress": parse_progress,
+    "setup": parse_setup,
+    "texts": parse_texts,
+    "timer": parse_timer,
+}
 PARSERS: dict[str, object] = {}

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.device import BLOCKED, Desk, groups_of
-from remedy.core.canon import canonical
+from remedy.core.canon import canonical, digest
 from remedy.core.errors import Refused, TargetUnfit, UsageError
 from remedy.core.values import REACHED, Cell, Change, Expect, Plan, Vantage, wanted
 from remedy.devices import Gate, Group
@@ -68,26 +68,29 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
     if not remove:
         _require_ready(desk, gates, states)
     moves = [_moves(desk, family, spans, held[BLOCKED[family].name] or [], remove=remove) for family in families]
-    moves = [move for move in moves if move.add or move.remove]
-    facts = canonical({"members": held, "gates": states}).decode()
+    facts = canonical({"members": digest(held), "gates": states}).decode()
     verb = "unblocked" if remove else "blocked"
-    if not moves:
-        whole = Expect(_read_back(desk, families), desk.name, seen, wanted(held), fresh=True, layer="perimeter")
-        return replace(plan, facts=facts, expects=(whole,), notes=(f"{_named(spans)}: {verb} already",))
-    after = {**held, **{BLOCKED[move.family].name: [*move.after] for move in moves}}
+    moving = {BLOCKED[m.family]: ([*map(str, m.add)], [*map(str, m.remove)]) for m in moves}
+    rest = device.remainder(held, {text for ends in moving.values() for end in ends for text in end})
+    how_far = device.progress(desk.vendor, moving, rest)
+    there = Expect(_read_back(desk, families), desk.name, how_far, wanted("after"), fresh=True, layer="perimeter")
+    if not any(move.add or move.remove for move in moves):
+        return replace(plan, facts=facts, expects=(there,), notes=(f"{_named(spans)}: {verb} already",))
     do, undo = _lines(desk, moves)
     step = Change(
         why=f"{_named(spans)} {'taken off' if remove else 'put on'} the block of {desk.name}",
         at=desk.name,
         do=typing.configure(do),
+        again=typing.configure(do, through=True),
         undo=typing.configure(undo, through=True),
-        seen=seen,
-        before=wanted(held),
-        after=wanted(after),
+        seen=how_far,
+        before=wanted("before"),
+        after=wanted("after"),
+        halfway=wanted("halfway"),
         layer="perimeter",
     )
-    guard, why_not = desk.timer(wish.seconds, seen, step.before, plan.run)
-    expects = [Expect(_read_back(desk, families), desk.name, seen, step.after, fresh=True, layer="perimeter")]
+    guard, why_not = desk.timer(wish.seconds, how_far, step.before, plan.run)
+    expects = [there]
     if not remove:
         for (gate, group), state in zip(gates, states, strict=True):
             probe = device.gate(desk.vendor, gate, group)
@@ -227,4 +230,5 @@ def _counts(moves: Sequence[Moves]) -> tuple[str, ...]:
     return tuple(
         f"{BLOCKED[move.family].name}: {len(move.add)} to add, {len(move.remove)} to remove, {len(move.after)} then"
         for move in moves
+        if move.add or move.remove
     )

@@ -42,8 +42,9 @@ Examples:
 def prepare(ctx: click.Context, /, patterns: tuple[str, ...], family: str, seconds: int, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Put remedy's drop rule, on remedy's own (empty) group, at the top of every gate of these devices.
 
-    Gate by gate, since what has to be typed for one depends on what is there after the last. Nothing is blocked by that. `remedy block` then only adds and removes members of the group. Other people's rules
-    keep their order and their text; where that cannot be, it is refused with what to do by hand.
+    Gate by gate, since what has to be typed for one depends on what is there after the last. Nothing is blocked by
+    that: `remedy block` then only adds and removes members of the group. Other people's rules keep their order and
+    their text; where that cannot be, it is refused with what to do by hand.
     """
     with world(common(ctx, given)) as around:
         from remedy.actions.prepare import Prepare  # noqa: PLC0415 -- lazily, with all below it

@@ -37,7 +37,7 @@ REFUSALS: Final = (
     r"^\s*%\s*(?:Unrecognized command|Wrong parameter|Incomplete command|Ambiguous command|Too many parameters)\b.*",
     r"^\s*%?\s*(?:Error\b|Permission denied|Access denied|Invalid |Illegal ).*",
     (
-        r"^\s*(?:The|This|That|A|An|Another|Object|Specified|ACL|Rule|Configuration|System|All)\b.*\b(?:not|n't|cannot"
+        r"^\s*(?!.*\[Y/N)(?:The|This|That|A|An|Another|Object|Specified|ACL|Rule|Configuration|System|All)\b.*\b(?:not|n't|cannot"
         r"|already|identical|different|invalid|failed|in use|used|edited|referenced|configured exclusively|locked|busy"
         r"|upper limit|maximum|insufficient|because)\b.*"
     ),
