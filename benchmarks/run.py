@@ -3,6 +3,7 @@
     python benchmarks/run.py                          everything (about half an hour)
     python benchmarks/run.py start-up one             some cases
     python benchmarks/run.py restore --quick          recovery, with a small database (without: 12 minutes)
+    python benchmarks/run.py block --quick            blocking on emulated devices, few members (without: 5 minutes)
     python benchmarks/run.py fan-out --delay 0 --hosts 50 --rounds 3
 
 Results go to benchmarks/results/DATE.json, cases merged into what the file has, and as tables to standard output.
@@ -21,12 +22,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cases, machine, restore, tables, targets
+from benchmarks import block, cases, machine, restore, tables, targets
 from benchmarks.estate import BrokenRun
 
 from remedy.core.errors import RemedyError
 
 _RESTORE = "restore"
+_BLOCK = "block"
 
 
 def main() -> int:
@@ -39,10 +41,10 @@ def main() -> int:
         print("\n".join(tables.table(name, case) for name, case in found["cases"].items()))
         print(targets.table(found["cases"]))
         return 0
-    chosen_cases = given.case or [*cases.CASES, _RESTORE]
+    chosen_cases = given.case or [*cases.CASES, _RESTORE, _BLOCK]
     lacks = [
         restore.missing() if _RESTORE in chosen_cases else "",
-        cases.missing() if {*chosen_cases} - {_RESTORE} else "",
+        cases.missing() if {*chosen_cases} - {_RESTORE, _BLOCK} else "",
     ]
     if lack := "\n".join(filter(None, lacks)):
         print(lack, file=sys.stderr)
@@ -72,23 +74,25 @@ def main() -> int:
 def _measured(chosen: str, settings: cases.Settings, given: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     if chosen == _RESTORE:
         return restore.restore(quick=given.quick, size=given.size, rounds=given.slow_rounds)
+    if chosen == _BLOCK:
+        return block.block(quick=given.quick, rounds=given.slow_rounds)
     return cases.CASES[chosen](settings)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     today = Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y-%m-%d}.json"
-    names = [*cases.CASES, _RESTORE]
+    names = [*cases.CASES, _RESTORE, _BLOCK]
     # argparse wants the empty list among the choices, or naming no case would be an error.
-    parser.add_argument(
-        "case", nargs="*", choices=[*cases.CASES, _RESTORE, []], metavar="CASE", help=f"of {names}; default all"
-    )
+    parser.add_argument("case", nargs="*", choices=[*names, []], metavar="CASE", help=f"of {names}; default all")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender (start-up: four times that)")
     parser.add_argument("--slow-rounds", type=int, default=3, help="runs of those that take long")
     parser.add_argument("--hosts", type=int, default=100)
     parser.add_argument("--delay", type=float, action="append", metavar="MS", help="round trip; default 0 and 20")
     parser.add_argument("--only", action="append", metavar="CONTENDER", help="a function of contenders.py")
-    parser.add_argument("--quick", action="store_true", help="recovery: a database of 150 MB alone")
+    parser.add_argument(
+        "--quick", action="store_true", help="recovery: a database of 150 MB alone; block: few members and devices"
+    )
     parser.add_argument("--size", default="", help="recovery: of this size alone, such as 500M")
     parser.add_argument("--out", type=Path, default=today)
     parser.add_argument("--tables", action="store_true", help="measure nothing, print what the file has")
@@ -101,6 +105,7 @@ def _keep(path: Path, name: str, found: dict[str, Any]) -> None:
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
     tools = {**(restore.tools() if not restore.missing() else {}), **(cases.tools() if not cases.missing() else {})}
+    tools |= block.tools()
     kept["machine"] = machine.describe(tools)
     kept["cases"][name] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **found}
     path.parent.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.worlds.firewalls import FACES, OTHERS, Firewall, firewall
 
+from remedy import devices
 from remedy.actions.block import Block
 from remedy.actions.perimeter import device as typing
 from remedy.actions.prepare import Prepare
@@ -28,9 +29,7 @@ def fw(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Firewall]:
         yield made
 
 
-def _vendor(fw: Firewall) -> typing.Vendor:
-    from remedy import devices  # noqa: PLC0415
-
+def _vendor(fw: Firewall) -> devices.Vendor:
     return devices.named(fw.vendor)
 
 

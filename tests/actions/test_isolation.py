@@ -286,7 +286,7 @@ def test_management_that_would_let_strangers_in(nft_world: World) -> None:
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        (Isolate(layers=("switch",)), "no layer 'switch'"),
+        (Isolate(layers=("moon",)), "no layer 'moon'"),
         (Isolate(confirm_seconds=4), "5 to 3600 seconds"),
         (Isolate(confirm_seconds=3601), "5 to 3600 seconds"),
     ],

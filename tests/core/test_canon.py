@@ -193,6 +193,6 @@ def test_effect_is_what_is_sent(plan: Plan, lines: list[str], expects: list[Expe
 def test_hash_is_stable() -> None:
     """The hash of a known plan is the same in every run and on every machine."""
     plan = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", changes=(Change("why", "web01", Command(("true",))),))
-    assert plan.hash == "bd2d4578ce8914ca489dba2c48e687bfdcd6800061479ff059155216f705b4a9"
+    assert plan.hash == "2c235f3aaab95c51e71306f4c7cc87e1b3e7d3872ac3460225426e3d7c38dfcc"
     assert not plan.is_noop
     assert Plan("isolate", "web01", "R1", "INC-1", "0", "{}").is_noop

@@ -10,7 +10,7 @@ from tests.worlds.memory import Journal
 from remedy.actions import params
 from remedy.actions.block import Block
 from remedy.actions.unblock import Unblock
-from remedy.core.canon import encode
+from remedy.core.canon import Json, encode
 from remedy.core.errors import Refused
 from remedy.core.values import Plan
 from remedy.devices.addresses import parse
@@ -55,7 +55,7 @@ def test_what_stands() -> None:
         "fw01": ["203.0.113.0/25", "2001:db8:66::/64", "192.0.2.3"],
         "asa01": ["198.51.100.7"],
     }
-    undone = {"action": "block", "target": "fw01", "status": "undone", "exit_code": 0}
+    undone: dict[str, Json] = {"action": "block", "target": "fw01", "status": "undone", "exit_code": 0}
     journal.append("outcome", undone, incident="INC-1", run="R5")
     assert texts(journal)["fw01"] == ["203.0.113.0/25", "2001:db8:66::/64"]
 
@@ -70,6 +70,25 @@ def test_what_has_run_out() -> None:
     assert blocks.expired(standing, NOON.timestamp()) == ()
     due = blocks.expired(standing, NOON.timestamp() + 3600)
     assert [str(span) for one in due for span in one.spans] == ["203.0.113.7"]
+
+
+def test_the_last_word_counts() -> None:
+    """Blocked again while it is blocked, nothing is typed; but it stands as long as the last command said."""
+    journal = Journal()
+    end = (NOON + timedelta(hours=1)).isoformat()
+    carried(journal, "R1", Block(addresses=("203.0.113.7", "203.0.113.9"), until=end))
+    already(journal, "R2", Block(addresses=("203.0.113.7",)))
+    standing = blocks.standing(journal)
+    assert [str(s) for one in blocks.expired(standing, NOON.timestamp() + 3600) for s in one.spans] == ["203.0.113.9"]
+    already(journal, "R3", Unblock(addresses=("203.0.113.9",)))
+    assert texts(journal) == {"fw01": ["203.0.113.7"]}
+
+
+def already(journal: Journal, run: str, action: Block | Unblock) -> None:
+    """The entries of a run that found nothing to change."""
+    body: dict[str, Json] = {"action": action.name, "target": "fw01"}
+    journal.append("outcome", {**body, "status": "unchanged", "exit_code": 0}, incident="INC-1", run=run)
+    journal.append("blocked", {**body, "params": params(action)}, incident="INC-1", run=run)
 
 
 KEEP = {"management of web01": ["198.18.3.0/24"], "mon01, which is protected": ["198.18.3.31", "2001:db8:0:3::31"]}
@@ -98,10 +117,14 @@ def test_never_blocked(address: str, said: str) -> None:
 
 
 def test_a_runaway_hook_is_stopped() -> None:
-    """Within an hour only so many blocks are approved, one of several devices counting once a device."""
+    """Within an hour only so many blocks are approved on one device; a command for many devices counts once on each."""
     journal = Journal()
     for number in range(3):
         carried(journal, f"R{number}", Block(addresses=("203.0.113.7",)))
+        carried(journal, f"S{number}", Block(addresses=("203.0.113.7",)), device="asa01")
+    blocks.check(
+        [parse("203.0.113.9")], keep={}, journal=journal, now=NOON.timestamp(), limits=blocks.Limits(per_hour=4)
+    )
     limits = blocks.Limits(per_hour=3)
     newest = max(datetime.fromisoformat(entry.time).timestamp() for entry in journal.entries())
     with pytest.raises(Refused, match="within the last hour"):

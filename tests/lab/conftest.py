@@ -19,13 +19,16 @@ from remedy.lab.image import missing
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab with the systemd host and 30 plain ones; a machine that cannot run it fails the tests, saying why."""
+    """A lab with the systemd host, 30 plain ones, and a router and a firewall with a zone behind each.
+
+    A machine that cannot run it fails the tests, saying why.
+    """
     lacking = missing()
     if lacking:
         pytest.fail("the lab cannot run here: " + "; ".join(lacking), pytrace=False)
     instance = Lab(tmp_path_factory.mktemp("lab") / "state")
     inventory = tmp_path_factory.mktemp("inventory") / "lab"
-    instance.up(hosts=30, extra=("sys01",), inventory=inventory)
+    instance.up(hosts=30, extra=("sys01", "core01", "asa01"), inventory=inventory)
     yield instance
     instance.down()
 

@@ -45,7 +45,7 @@ def test_every_host_answers_ssh(lab: Lab, connects: Callable[[str, int], bool]) 
     hosts = lab.status()["hosts"].values()
     silent = [address for host in hosts for address in (host["v4"], host["v6"]) if not connects(address, 22)]
     assert silent == []
-    assert len(hosts) == 9 + 1 + 30
+    assert len(hosts) == 9 + 5 + 30
 
 
 def test_sudo_works_with_and_without_a_password(lab: Lab) -> None:
@@ -189,7 +189,8 @@ def test_the_inventory_matches_the_lab(lab: Lab, lab_inventory: Path) -> None:
         assert variables["remedy_addresses"] == [host["v4"], host["v6"]]
     shared = yaml.safe_load((lab_inventory / "group_vars" / "lab.yml").read_text(encoding="utf-8"))
     assert Path(shared["ansible_ssh_private_key_file"]).is_file()
-    assert Path(shared["remedy_known_hosts"]).read_text(encoding="ascii").count("\n") == len(up)
+    keys = len(up) + sum("cli" in host["services"] for host in up.values())  # a device's command line has its own
+    assert Path(shared["remedy_known_hosts"]).read_text(encoding="ascii").count("\n") == keys
 
 
 def test_the_offsite_store_speaks_s3_over_either_family(lab: Lab, eventually: Callable[..., bool]) -> None:

@@ -45,7 +45,7 @@ def parsers() -> list[str]:
 def constructed() -> Iterator[Probe]:
     """One probe of every constructor."""
     yield from (deadman.state("R1"), files.state("/etc/x"), files.content("/etc/x"))
-    yield from (host.facts(), host.peer(), host.clock(), host.addresses())
+    yield from (host.facts(), host.peer(), host.clock(), host.addresses(), host.cards())
     yield from (iptables.chains(), iptables.rehearse(("", ""), ("", "")))
     yield from (nft.tables("inet x"), nft.rehearse("", "", "inet x"), nft.ruleset())
     yield from (reach.reach([("tcp", "198.18.1.11", 22)]), sockets.tcp(), sockets.foreign(("198.18.3.1",), 22))

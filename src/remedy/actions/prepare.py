@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from remedy.actions import params
 from remedy.actions.perimeter import device as typing
-from remedy.actions.perimeter.device import BLOCKED, Desk
+from remedy.actions.perimeter.device import PURPOSES, Desk
 from remedy.actions.perimeter.members import place
 from remedy.core.canon import canonical
 from remedy.core.errors import Refused
@@ -28,7 +28,8 @@ _READY = wanted({"state": "ready", "why": ""})
 class Prepare:
     """Bring the drop rule to the top of a gate. `vendor` and `gate` are the inventory's, `family` is 4 or 6.
 
-    `seconds` is the device's own timer.
+    `purpose` is whose addresses the group will hold: attackers' ("block") or cut-off hosts' ("isolate"), whose gates
+    are `perimeter.device.isolating`'s. `seconds` is the device's own timer.
     """
 
     name: ClassVar[str] = "prepare"
@@ -36,11 +37,12 @@ class Prepare:
     gate: Gate = field(default_factory=Gate)
     family: int = 4
     seconds: int = 120
+    purpose: str = "block"
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Read the device and say exactly what would be typed. Raises Refused, TargetUnfit, UsageError."""
         desk = Desk.of(target.name, self.vendor, (self.gate,), reader)
-        gate, group = self.gate, BLOCKED[self.family]
+        gate, group = self.gate, PURPOSES[self.purpose][self.family]
         seen = device.gate(desk.vendor, gate, group)
         ask = device.texts(desk.vendor, desk.groups.ask_gate(gate, group))
         state, texts, held = desk.ask([seen, ask, device.members(desk.vendor, (group,))])

@@ -2,23 +2,25 @@
 
 Decides from the host itself, not from memory: whatever isolation of remedy's is found is removed, rules and boot hook;
 what was there is kept in the plan. To cut the host off again is an isolation, with its timer, and no undo. Afterwards
-the paths that the certificate had proven closed are
-asked again: they have to answer as they did before the isolation.
+the paths that the certificate had proven closed are asked again: they have to answer as before the isolation.
+
+What devices added is taken back first, exactly as the record says it was, so that a host behind a moved port can be
+asked again. A device that does not answer keeps its layer, and says so; a host that does not, likewise.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 
 from remedy.actions import params
-from remedy.actions.containment import boot, host_layer
+from remedy.actions.containment import beyond, boot, host_layer
 from remedy.actions.containment import iptables as by_iptables
 from remedy.actions.containment import nft as by_nft
 from remedy.actions.containment.deadman import disarming
 from remedy.core.canon import canonical
-from remedy.core.errors import Refused
+from remedy.core.errors import AnswerUnusable, Refused, Unreachable
 from remedy.core.ports import Reader
 from remedy.core.values import Cell, Change, Context, Expect, Plan, Probe, Site, Target, wanted
 from remedy.probes import deadman, files, host, iptables, nft, reach
@@ -28,14 +30,54 @@ _RUN: Final = re.compile(r"[A-Za-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Take the isolation of a host away. `cells` are those its certificate had proven closed, from the record."""
+    """Take the isolation of a host away. `cells` are those its certificate had proven closed, from the record.
+
+    `beyond` are the steps of its isolations at devices, from the record, oldest first.
+    """
 
     name: ClassVar[str] = "release"
     cells: tuple[Cell, ...] = ()
     force: bool = False
+    beyond: tuple[Change, ...] = ()
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
-        """Look for an isolation on the host and say exactly what would be taken away."""
+        """Look for an isolation on the host and at its devices, and say exactly what would be taken away."""
+        away = beyond.inverses(self.beyond, reader, force=self.force)
+        plan = Plan(
+            action=self.name,
+            target=target.name,
+            run=context.run,
+            incident=context.incident,
+            anchor=context.anchor,
+            params=params(self),
+            changes=away.steps,
+            keep=away.saves(target.name),
+            on_failure="keep",
+            notes=away.notes,
+            unproven=away.unproven,
+        )
+        try:
+            plan = self._of_host(plan, target, reader)
+        except (Unreachable, AnswerUnusable) as error:
+            if not away.steps:
+                raise
+            silent = (
+                f"{target.name} does not answer ({error.message}): its own rules are still there; release it once more"
+            )
+            plan = replace(plan, unproven=(*plan.unproven, silent))
+        expects = [
+            Expect(f"done: {step.why}", step.at, step.seen, step.after, fresh=step.layer != "host", layer=step.layer)
+            for step in plan.changes
+            if step.seen
+        ]
+        if plan.changes:
+            expects += _reopened(self.cells)
+        bare = not self.cells and bool(plan.changes)
+        short = ("the record holds no certificate: nothing to compare with",) if bare else ()
+        return replace(plan, expects=tuple(expects), unproven=(*plan.unproven, *short))
+
+    def _of_host(self, plan: Plan, target: Target, reader: Reader) -> Plan:
+        """What is to be taken away on the host itself."""
         probes = (
             host.facts(),
             nft.tables(by_nft.INET, by_nft.BRIDGE),
@@ -59,22 +101,11 @@ class Release:
             *_hooks(target.name, facts["init"], there),
             *_rules(target.name, tables, chains),
         ]
-        expects = [Expect(f"done: {step.why}", target.name, step.seen, step.after) for step in steps if step.seen]
-        if steps:
-            expects += _reopened(self.cells)
         owner = f"isolated by incident {whose.get('incident', '?')}, run {whose.get('run', '?')}" if whose else ""
-        return Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
-            changes=tuple(steps),
-            expects=tuple(expects),
-            on_failure="keep",
-            notes=(owner or f"{target.name} is not isolated",),
-            unproven=() if self.cells or not steps else ("the record holds no certificate: nothing to compare with",),
+        return replace(
+            plan,
+            changes=(*plan.changes, *steps),
+            notes=(owner or f"{target.name} is not isolated", *plan.notes),
             facts=canonical({"boot": facts["boot"], "whose": cast("Any", whose)}).decode(),
         )
 

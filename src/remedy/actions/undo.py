@@ -17,7 +17,9 @@ from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
 
 #: The actions whose runs can be taken back; a way back is not (it would cut off without a timer).
-UNDOABLE: Final = frozenset({"isolate", "restore", "rebuild", "prove", "block", "unblock", "prepare"})
+UNDOABLE: Final = frozenset(
+    {"isolate", "restore", "rebuild", "prove", "block", "unblock", "prepare", "device-restore", "push"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,15 @@ from remedy.cli.progress import Pace
 from remedy.cli.screen import Screen
 from remedy.cli.world import World
 from remedy.core.canon import Json, encode
-from remedy.core.errors import ApprovalNeeded, Interrupted, RecordUnavailable, RemedyError
+from remedy.core.errors import (
+    ApprovalNeeded,
+    Interrupted,
+    RecordUnavailable,
+    Refused,
+    RemedyError,
+    Unreachable,
+    UsageError,
+)
 from remedy.core.values import Plan
 from remedy.engine import fleet
 from remedy.engine.job import Event, Job, Ticket
@@ -81,7 +89,7 @@ class Acting:
         self.world.sessions.warm(
             sorted({v.name for job in jobs for v in job.site.vantages} | {j.target.name for j in jobs})
         )
-        if self.options.yes and not saved and not self.options.dry_run:
+        if self.options.yes and not (saved or self.options.dry_run or self.all_or_none):
             return self._at_once(engine, jobs, incident)
         planned: Sequence[Plan | RemedyError] = saved or fleet.each(jobs, plan)
         ready = [(job, plan) for job, plan in zip(jobs, planned, strict=True) if isinstance(plan, Plan)]
@@ -119,6 +127,8 @@ class Acting:
         failed: list[tuple[Job, RemedyError]],
         incident: str,
     ) -> int:
+        if self.all_or_none and failed:
+            ready, failed = [], [*failed, *self._not_begun(ready, failed, incident)]
         changing = [plan for _, plan in ready if not plan.is_noop]
         if changing:
             try:
@@ -133,6 +143,18 @@ class Acting:
         with stopping(engine, self.screen, [plan.run for plan in changing] if ready else ()):
             outcomes = fleet.each(ready, lambda pair: engine.apply(*pair, self._ticket(engine, pair[1])))
         return self._told([job for job, _ in ready], outcomes, failed, incident)
+
+    def _not_begun(
+        self, ready: Sequence[tuple[Job, Plan]], failed: Sequence[tuple[Job, RemedyError]], incident: str
+    ) -> list[tuple[Job, RemedyError]]:
+        """With --all-or-none, those whose plan was fine are not begun when another one's was not."""
+        names = ", ".join(job.target.name for job, _ in failed)
+        error = Refused(
+            f"not begun: {names} cannot be done (--all-or-none)", hint="without --all-or-none the others go on"
+        )
+        for job, _ in ready:
+            self._refuse(job, incident, error)
+        return [(job, error) for job, _ in ready]
 
     def _at_once(self, engine: Engine, jobs: Sequence[Job], incident: str) -> int:
         """--yes: no host waits for the others' plans; each plan is shown, approved and carried out as it is made."""
@@ -170,12 +192,24 @@ class Acting:
                     if outcome.plan.action in UNDOABLE and outcome.status not in {"reopened", "failed"}:
                         self.screen.card(outcome.plan)
             else:
+                self._name_the_way_on(job, outcome)
                 self._refuse(job, incident, outcome)
                 documents.append(document.of_error(job.target.name, outcome))
         documents += [document.of_error(job.target.name, error) for job, error in failed]
         if jobs:
             self._afterwards(self.world.record.checkpoint)
         return self.end(incident, fleet.exit_code([_code(d) for d in documents]), documents)
+
+    def _name_the_way_on(self, job: Job, error: RemedyError) -> None:
+        """A run that broke off in the middle is gone on with, or taken back: its error says how."""
+        from remedy.engine import replay  # noqa: PLC0415 -- lazily
+
+        run = job.context.run
+        if isinstance(error, Unreachable) and run not in error.hint:
+            with contextlib.suppress(UsageError):  # nothing was begun
+                if replay.read(self.world.record, run).open:
+                    way = f"`remedy resume {run}` goes on, `remedy undo {run}` takes it back"
+                    error.hint = "; ".join(filter(None, (error.hint, way)))
 
     def _all_or_none(
         self,
@@ -184,23 +218,36 @@ class Acting:
         failed: Sequence[tuple[Job, RemedyError]],
     ) -> list[Outcome | RemedyError]:
         """When one target has failed, take back what was done on the others: their outcome is then that of the undo."""
-        from remedy.actions.undo import Undo  # noqa: PLC0415 -- lazily
-
         done = [one for one in outcomes if isinstance(one, Outcome) and one.status in {"verified", "unverified"}]
         if not failed and len(done) + sum(_is_unchanged(one) for one in outcomes) == len(outcomes):
             return list(outcomes)
-        engine = self.world.engine()
-
-        def back(pair: tuple[Job, Outcome | RemedyError]) -> Outcome | RemedyError:
-            job, outcome = pair
-            if not (isinstance(outcome, Outcome) and outcome in done):
-                return outcome
-            undo = Job(Undo(outcome.plan), job.target, job.site, self.world.context(job.context.incident))
-            return engine.at_once(undo, lambda plan: self._ticket(engine, plan))
-
         why = "one target failed: taking back what was done on the others (--all-or-none)"
         self.screen.say(why, "yellow", talk=True)
-        return fleet.each(list(zip(jobs, outcomes, strict=True)), back)
+        engine = self.world.engine()
+        return fleet.each(list(zip(jobs, outcomes, strict=True)), lambda pair: self._taken_back(engine, *pair))
+
+    def _taken_back(self, engine: Engine, job: Job, outcome: Outcome | RemedyError) -> Outcome | RemedyError:
+        """What became of one target when all had to be taken back. What broke off in the middle stays an error."""
+        from remedy.actions.undo import Undo  # noqa: PLC0415 -- lazily
+        from remedy.engine import replay  # noqa: PLC0415
+
+        if isinstance(outcome, Outcome) and outcome.status not in {"verified", "unverified"}:
+            return outcome
+        run = job.context.run
+        try:
+            plan = outcome.plan if isinstance(outcome, Outcome) else replay.read(self.world.record, run).plan
+        except UsageError:
+            return outcome  # nothing was begun there
+        undo = Job(Undo(plan), job.target, job.site, self.world.context(job.context.incident))
+        try:
+            undone = engine.at_once(undo, lambda plan: self._ticket(engine, plan))
+        except RemedyError as error:
+            error.hint = f"`remedy undo {run}` takes it back as soon as it answers; `remedy resume` would go on with it"
+            raise
+        if isinstance(outcome, RemedyError):
+            outcome.hint = f"what had been done there was taken back: {undone.status}"
+            return outcome
+        return undone
 
     def confirm(self, plans: Sequence[Plan]) -> None:
         """Ask for a yes, unless it was given with --yes. Raises ApprovalNeeded."""

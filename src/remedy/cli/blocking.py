@@ -5,7 +5,9 @@ The wiring between inventory, record and the actions; no decision of its own.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,9 +19,13 @@ from remedy.core.errors import UnknownTarget, UsageError
 
 if TYPE_CHECKING:
     from remedy.cli.world import World
+    from remedy.core.canon import Json
+    from remedy.core.errors import RemedyError
     from remedy.core.values import Cell, Site
     from remedy.devices.addresses import Span
     from remedy.engine.blocks import Standing
+    from remedy.engine.job import Job
+    from remedy.engine.outcome import Outcome
     from remedy.inventory.devices import Device
 
 _MOST_DOORS: Final = 16
@@ -108,7 +114,23 @@ def _kept(around: World, found: Sequence[Device]) -> Iterator[tuple[str, list[st
         if policy.protected:
             yield f"{host}, which is protected", [*policy.addresses, *_literal(inventory.target(host).address)]
     for one in found:
-        yield f"the device {one.name} itself", _literal(inventory.target(one.name).address)
+        target = inventory.target(one.name)
+        yield f"the device {one.name} itself", _literal(target.address)
+        for hop in target.jump:
+            yield f"the jump host {hop.name}", _literal(hop.address)
+        yield "the controller itself", _source((target.jump[0] if target.jump else target).address)
+
+
+def _source(address: str) -> list[str]:
+    """The address of ours that packets to a device leave with, where no DNS is needed to know; nothing is sent."""
+    for literal in _literal(address):
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET6 if ":" in literal else socket.AF_INET, socket.SOCK_DGRAM) as probe,
+        ):
+            probe.connect((literal, 9))
+            return _literal(str(probe.getsockname()[0]))
+    return []
 
 
 def _literal(address: str) -> list[str]:
@@ -144,8 +166,79 @@ def cells(around: World, blocks: Sequence[Standing]) -> tuple[Cell, ...]:
     """What these blocks had proven closed, from the record."""
     from remedy.engine import replay  # noqa: PLC0415 -- lazily
 
-    found = [cell for one in blocks for cell in replay.proven_cells(replay.read(around.record, one.run).plan, set())]
+    found: list[Cell] = []
+    for one in blocks:
+        with contextlib.suppress(UsageError):  # prolonged when it stood already: it has proven nothing of its own
+            found += replay.proven_cells(replay.read(around.record, one.run).plan, set())
     return tuple(dict.fromkeys(found))
+
+
+def expiring(around: World, names: Sequence[str] | None = None, *, incident: str = "") -> list[Job]:
+    """A job for each device that still blocks what was blocked for a time that is over, under the block's incident.
+
+    `names` are the devices asked about (None: all), `incident` the one whose blocks count ("": all). What another
+    block keeps stays. The inventory is read only when something is due; a device that it no longer has is left out.
+    """
+    from remedy.devices.addresses import merged, subtract  # noqa: PLC0415 -- lazily
+    from remedy.engine import blocks  # noqa: PLC0415
+
+    there = blocks.standing(around.record)
+    over = blocks.expired(there, now().timestamp())
+    jobs = []
+    for name in dict.fromkeys(one.device for one in over if incident in {"", one.incident}):
+        if names is not None and name not in names:
+            continue
+        mine = [one for one in over if one.device == name and incident in {"", one.incident}]
+        going = [span for one in there if one.device == name and one not in over for span in one.spans]
+        left = subtract(merged(span for one in mine for span in one.spans), going)
+        found = around.inventory.device(name) if left and name in around.inventory.hosts else None
+        if found is not None:
+            jobs.append(unblocking(around, found, left, mine[-1].incident))
+    return jobs
+
+
+def unblocking(around: World, one: Device, spans: Sequence[Span], incident: str) -> Job:
+    """The job that takes these off the block of a device; whoever was proven closed out is asked again."""
+    from remedy.actions.unblock import Unblock  # noqa: PLC0415 -- lazily
+    from remedy.devices.addresses import touched  # noqa: PLC0415
+    from remedy.engine import blocks  # noqa: PLC0415
+    from remedy.engine.job import Job  # noqa: PLC0415
+
+    theirs = [b for b in blocks.standing(around.record) if b.device == one.name and touched(b.spans, spans)]
+    return Job(
+        Unblock(one.vendor.name, one.gates, tuple(map(str, spans)), cells(around, theirs)),
+        around.target(one.name),
+        site(around, one.name, spans),
+        around.context(incident),
+    )
+
+
+def take_off(around: World, *, incident: str = "") -> list[tuple[str, Outcome | RemedyError]]:
+    """Take off what was blocked for a time that is over: how each device ended, by name.
+
+    The approval is that of the block, which said until when.
+    """
+    from remedy.engine import fleet  # noqa: PLC0415 -- lazily
+
+    jobs = expiring(around, incident=incident)
+    if not jobs:
+        return []
+    engine = around.engine()
+    ended = fleet.each(jobs, lambda job: engine.at_once(job, lambda plan: engine.approve(plan, around.actor)))
+    remember(around, ended)
+    return [(job.target.name, one) for job, one in zip(jobs, ended, strict=True)]
+
+
+def remember(around: World, outcomes: Sequence[Outcome | RemedyError]) -> None:
+    """Put on record what was blocked, or free, already: such a run has no plan there, but says until when."""
+    from remedy.engine.blocks import SO_ALREADY  # noqa: PLC0415 -- lazily
+    from remedy.engine.outcome import Outcome  # noqa: PLC0415
+
+    for one in outcomes:
+        if isinstance(one, Outcome) and one.status == "unchanged" and one.plan.action in {"block", "unblock"}:
+            plan = one.plan
+            body: dict[str, Json] = {"action": plan.action, "target": plan.target, "params": plan.params}
+            around.record.append(SO_ALREADY, body, incident=plan.incident, run=plan.run)
 
 
 def now() -> datetime:

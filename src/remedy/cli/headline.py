@@ -17,6 +17,7 @@ _DONE: Final = {
     "block": "blocking",
     "unblock": "no longer blocking",
     "prepare": "prepared",
+    "push": "filtering as the file says",
 }
 
 

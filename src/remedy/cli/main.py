@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "block": ("block", "Drop attackers' addresses on every firewall."),
     "unblock": ("unblock", "Take addresses off the block again."),
     "acl": ("acl", "Set devices up for blocking; show, compare and push access lists."),
+    "device": ("device", "Keep, compare and put back configurations of network devices."),
     "undo": ("undo", "Take a run back, step by step."),
     "resume": ("resume", "Go on with runs that were interrupted."),
     "apply": ("apply", "Carry out a saved plan, byte for byte."),

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from remedy import __version__
 from remedy.cli.options import Common
+from remedy.cli.redact import Redactor
 from remedy.core.errors import UsageError
 from remedy.core.values import Context, Plan, Reply, Secret, Site, Target, Transfer, Vantage
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:  # imported when used: start-up pays for none of them
     from remedy.transports.guard import Sessions
     from remedy.transports.netdev import Platform
 
-_MASK = "<secret>"
-
 
 class SystemClock:
     """The machine's clock."""
@@ -55,25 +54,6 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-
-@dataclass(slots=True)
-class Redactor:
-    """Replaces every secret that was resolved, by value, in whatever text leaves the process."""
-
-    known: set[str] = field(default_factory=set)
-
-    def add(self, value: str) -> str:
-        """Remember a secret's value; one shorter than four characters would hide half of every text."""
-        if len(value) >= 4:  # noqa: PLR2004 -- see above
-            self.known.add(value)
-        return value
-
-    def __call__(self, text: str) -> str:
-        """The text with every known secret masked."""
-        for value in sorted(self.known, key=len, reverse=True):
-            text = text.replace(value, _MASK)
-        return text
 
 
 @dataclass(slots=True)
@@ -245,13 +225,16 @@ class World:
 
     def engine(self) -> Engine:
         """An engine over the sessions and the record."""
+        from remedy.cli.keeping import Keeping  # noqa: PLC0415
         from remedy.engine.run import Engine  # noqa: PLC0415
 
         def admit(plan: Plan) -> None:
             if plan.action == "isolate":
                 self.check_limits([plan.target], counted=True)
+            keeping.before(plan)
 
-        return Engine(self.sessions, self.record, SystemClock(), self.actor, self.observe, self.stop, admit)
+        keeping = Keeping(self, self.observe)
+        return Engine(self.sessions, self.record, SystemClock(), self.actor, keeping.heard, self.stop, admit)
 
     def login(self, host: str) -> str:
         """As whom we are logged in there, for the record."""

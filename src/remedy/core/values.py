@@ -79,7 +79,8 @@ class Change:
     `undo` is None only for steps that leave nothing behind. A step that is not `essential` may fail without
     stopping the run; the outcome then says so. `again` puts the step back after somebody has tampered with it
     (`do` where it is None). A step of `Plan.keep` that `repeats` is also sent after the run was taken back: what saves
-    a device's configuration.
+    a device's configuration. `guard` is a timer of the step's own, where it is done elsewhere than at the target:
+    armed before it, ended when it was read back over a fresh login, and `reaching` (if given) still lets us in.
     """
 
     why: str
@@ -95,6 +96,8 @@ class Change:
     transfer: Transfer | None = None
     halfway: str = ""
     repeats: bool = False
+    guard: Guard | None = None
+    reaching: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ TERMINAL: Final = Terminal(
         (r"save current configuration\? ?\[Y/N[^\]]*\]:?\s*$", "n"),
         (r"\(To leave the existing filename unchanged, press the enter key\):\s*$", ""),
         (r"commit delay.*\[Y/N[^\]]*\]:?\s*$", "y"),
+        (r"will be saved to \S+ Continue\? ?\[Y/N[^\]]*\]:?\s*$", "y"),
         (r"overwrite(?: it)?\? ?\[Y/N[^\]]*\]:?\s*$", "y"),
     ),
     quiet=("undo terminal monitor", "screen-length disable"),

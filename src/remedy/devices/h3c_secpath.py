@@ -77,7 +77,7 @@ class _Seen:
 
 
 class Groups:
-    """`Groups` of SecPath. A gate's `zone` is the source zone; `acl` and `interface` are not used."""
+    """`Groups` of SecPath. A gate's `zone` is the source zone, outwards the destination zone; the rest is not used."""
 
     placeholder = False
     most = 0
@@ -130,7 +130,7 @@ class Groups:
             what = "security policies are switched off (`security-policy disable`)"
             return GateState("inactive", what if seen.off else f"rule {name_of(rule)} is {how}")
         before = seen.policy.rules[: seen.policy.rules.index(rule)]
-        other = next((one for one in before if not _remedys(one, group)), None)
+        other = next((one for one in before if not _remedys(one)), None)
         if other is not None:
             return GateState("shadowed", f"rule {name_of(other)} decides before it")
         return GateState("ready", hits=seen.hits)
@@ -151,7 +151,7 @@ class Groups:
             )
         if rule is not None and name_of(rule) in seen.idle:
             raise Refused(f"the rule does not act: {state.why}", hint="free memory for rule matching on the device")
-        first = next((one for one in seen.policy.rules if not _remedys(one, group)), None)
+        first = next((one for one in seen.policy.rules if not _remedys(one)), None)
         out = [comware_objects.enter(group), "quit", f"security-policy {VIEWS[group.family]}"]
         if rule is None:
             rule = replace(wanted, number=_free(seen.policy, name_of(wanted)))
@@ -193,11 +193,13 @@ def _named(gate: Gate, group: Group) -> str:
     if gate.matches not in {"source", "destination"}:
         raise UsageError(f"a gate cannot match {gate.matches!r}", hint="matches: source or destination")
     zone = f"-{word(gate.zone, 'the zone')}" if gate.zone else ""
-    return f"{group.name}{zone}{'' if gate.matches == 'source' else '-to'}"
+    way = "-out" if gate.zone and gate.direction == "out" else ""
+    return f"{group.name}{zone}{way}{'' if gate.matches == 'source' else '-to'}"
 
 
 def _wanted(gate: Gate, group: Group) -> Rule:
-    rest = [f"name {_named(gate, group)}", _COUNTING, *([f"source-zone {gate.zone}"] if gate.zone else [])]
+    zone = f"{'destination' if gate.direction == 'out' else 'source'}-zone {gate.zone}"
+    rest = [f"name {_named(gate, group)}", _COUNTING, *([zone] if gate.zone else [])]
     side = Endpoint(group=group.name)
     rule = Rule("deny", group.family, rest=tuple(rest))
     return replace(rule, source=side) if gate.matches == "source" else replace(rule, destination=side)
@@ -224,11 +226,12 @@ def _ours(policy: Acl, wanted: Rule) -> Rule | None:
     return next((rule for rule in policy.rules if name_of(rule).lower() == name), None)
 
 
-def _remedys(rule: Rule, group: Group) -> bool:
-    """Whether a rule does nothing but drop the group, wherever it comes from."""
-    name = group.name.lower()
-    side = {rule.source.group.lower(), rule.destination.group.lower()} == {name, ""}
-    rest = [said for said in rule.rest if said != _COUNTING and not said.startswith(("name ", "source-zone "))]
+def _remedys(rule: Rule) -> bool:
+    """Whether a rule does nothing but drop a group of remedy's, whatever the zones: it cannot let anything through."""
+    sides = sorted((rule.source.group.lower(), rule.destination.group.lower()))
+    side = not sides[0] and sides[1].startswith("remedy-")
+    words = ("name ", "source-zone ", "destination-zone ")
+    rest = [said for said in rule.rest if said != _COUNTING and not said.startswith(words)]
     spans = rule.source.spans or rule.destination.spans
     return rule.action == "deny" and side and rule.protocol == "ip" and not rest and not spans
 

@@ -8,6 +8,7 @@ Leaves to others: reading the devices, which show what really is there (`perimet
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,9 @@ from remedy.core.errors import Refused
 from remedy.core.ports import Journal
 from remedy.devices.addresses import Span, merged, parse, subtract, touched
 
+#: The entry of a block, or unblock, that found nothing to change: such a run has no plan on record, but it may have
+#: said until when. Body: `action`, `target`, `params`.
+SO_ALREADY: Final = "blocked"
 _HOUR: Final = 3600.0
 _DONE: Final = frozenset({"verified", "unverified", "unchanged"})
 #: Never an attacker's address on a wire: this network, loopback, link-local, multicast and beyond
@@ -38,17 +42,20 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may be blocked: addresses in one command (an IPv6 /64 counts as one), and commands an hour."""
+    """How much may be blocked: addresses by one command (an IPv6 /64 counts as one), blocks an hour on one device."""
 
     addresses: int = 65_536
     per_hour: int = 60
 
 
 def standing(journal: Journal) -> tuple[Standing, ...]:
-    """Every block that stands, oldest first, from the plans and outcomes of the record. Cost linear in its entries."""
+    """Every block that stands, oldest first, from the plans and outcomes of the record. Cost linear in its entries.
+
+    The last word on an address counts: blocked again for longer, or without an end, it stands as long as that says.
+    """
     asked: dict[str, dict[str, object]] = {}
     now: list[Standing] = []
-    for entry in journal.entries(kinds=("plan", "outcome")):
+    for entry in journal.entries(kinds=("plan", "outcome", SO_ALREADY)):
         body = json.loads(entry.body)
         if body.get("action") not in {"block", "unblock"}:
             continue
@@ -59,7 +66,9 @@ def standing(journal: Journal) -> tuple[Standing, ...]:
         if status in {"undone", "failed", "reverted"}:
             now = [one for one in now if one.run != entry.run]
             continue
-        if status not in _DONE or entry.run not in asked:
+        if entry.kind == SO_ALREADY:
+            asked[entry.run] = json.loads(body["params"])
+        elif status not in _DONE or entry.run not in asked:
             continue
         options = asked[entry.run]
         spans = _spans(options.get("addresses"))
@@ -116,14 +125,14 @@ def check(
             f"{wide} addresses are more than {limits.addresses}, the most that one command may block",
             hint="blocked_addresses in remedy_budget is the limit",
         )
-    recent = {
-        entry.run
+    recent = Counter(
+        str(body["target"])
         for entry in journal.entries(kinds=("approval",))
-        if json.loads(entry.body)["action"] == "block" and now - _seconds(entry.time) < _HOUR
-    }
-    if len(recent) >= limits.per_hour:
+        if (body := json.loads(entry.body))["action"] == "block" and now - _seconds(entry.time) < _HOUR
+    )
+    if recent and max(recent.values()) >= limits.per_hour:
         raise Refused(
-            f"{len(recent)} blocks were approved within the last hour: no more than {limits.per_hour}",
+            f"{max(recent.values())} blocks were approved within the last hour: no more than {limits.per_hour}",
             hint="blocks_per_hour in remedy_budget is the limit; a runaway hook looks just like this",
         )
 

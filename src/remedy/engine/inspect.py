@@ -63,8 +63,9 @@ def put_back(engine: Engine, drift: Drift) -> Outcome:
         confirmed = all(name.startswith("k") for name in drift.gone)
         # While the way was open somebody may have come in: what leaves nothing behind is done again as well.
         fleeting = {f"{n}" for n, c in enumerate(plan.changes, 1) if c.undo is None and not confirmed}
+        places = {plan.keep[int(name[1:]) - 1].at for name in drift.gone if name.startswith("k")}
+        fleeting |= {f"k{n}" for n, c in enumerate(plan.keep, 1) if c.repeats and c.at in places}
         lasting = frozenset(name for name in names if name not in {*drift.gone, *fleeting})
-        every = frozenset(f"{number}" for number in range(1, len(plan.changes) + 1))
-        return engine.carry_out(plan, done=lasting, confirmed=confirmed, again=every)
+        return engine.carry_out(plan, done=lasting, confirmed=confirmed, again=frozenset(names))
     finally:
         engine.journal.let_go(plan.target, run=plan.run)

@@ -22,7 +22,12 @@ EXIT: Final[dict[str, int]] = {
     "would-change": 10,
 }
 
-
+#: What a status says that the steps do not.
+MEANS: Final[dict[str, tuple[str, ...]]] = {
+    "rolled-back": ("the dead-man timer fired before the run was confirmed: sshd is open to every address",),
+    "reopened": ("the dead-man timer fired before the run was confirmed, and gave the isolation up",),
+    "reverted": ("the timer fired before the run was confirmed: the configuration is what it was before",),
+}
 _MOST_CELLS: Final = 3
 
 
@@ -67,7 +72,7 @@ def judge(plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...]) ->
     doubts = [f"{step.why}: {step.said or 'failed'}" for step in steps if not step.ok]
     doubts += [f"{v.expect.why}: {v.error or _wrong(v)}" for v in verdicts if not v.held]
     doubts += plan.unproven
-    layers = dict.fromkeys(change.layer for change in (*plan.changes, *plan.keep))
+    layers = dict.fromkeys([c.layer for c in (*plan.changes, *plan.keep)] + [e.layer for e in plan.expects])
     held = tuple(
         layer
         for layer in layers

@@ -14,10 +14,10 @@ from typing import Any, cast
 from remedy.actions.isolate import Isolate
 from remedy.actions.undo import Undo
 from remedy.core.canon import canonical, decode
-from remedy.core.errors import PlanFileError, Refused, StalePlan, UsageError
+from remedy.core.errors import PlanFileError, Refused, RemedyError, StalePlan, UsageError
 from remedy.core.ports import Journal
-from remedy.core.values import Cell, Entry, Plan
-from remedy.engine import limits
+from remedy.core.values import Cell, Change, Entry, Plan
+from remedy.engine import elsewhere, limits
 from remedy.engine.outcome import Outcome
 from remedy.engine.run import Engine
 
@@ -131,9 +131,13 @@ def resume(engine: Engine, run: Run) -> Outcome:
 def _go_on(engine: Engine, run: Run) -> Outcome:
     plan = run.plan
     named = [(f"{n}", c) for n, c in enumerate(plan.changes, 1)] + [(f"k{n}", c) for n, c in enumerate(plan.keep, 1)]
-    done: set[str] = set()
+    apart = [(name, change) for name, change in named if elsewhere.stands(plan, change)]
+    named = [one for one in named if one not in apart]
+    done = {name for name, change in apart if _is_confirmed(engine, run, name, change)}
     again = False  # whether something is sent once more on which the steps after it may rest
-    half: set[str] = set()  # what was broken off is sent in the form that does not mind what is there already
+    half = {
+        name for name, _ in apart
+    } - done  # what was broken off is sent in the form that does not mind what is there already
     for name, change in named:
         if change.seen is None:
             # A stream that was carried leaves no state to ask for, but its result on record: it is not carried twice,
@@ -164,3 +168,44 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
     if confirmed and plan.guard:  # an intent alone is doubt: the timer itself is asked
         confirmed = engine.session.ask([plan.guard.state], at=plan.guard.at)[0] == "off"
     return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed, again=frozenset(half), looking=True)
+
+
+def _is_confirmed(engine: Engine, run: Run, name: str, change: Change) -> bool:
+    """Whether a step that is done elsewhere shows its effect, and its timer was ended: else it is done once more.
+
+    It is looked at by itself, whatever the others came to; a device that does not answer shows nothing.
+    """
+    if change.seen is None:
+        return False
+    if change.guard is not None and run.steps.get(f"{name}-disarm") != "done":
+        return False
+    try:
+        return engine.shows(change) == change.after
+    except RemedyError:
+        return False
+
+
+def elsewhere_of(journal: Journal, target: str) -> tuple[Change, ...]:
+    """What isolations of a host have done elsewhere and no release has found all gone since, oldest first.
+
+    Of two steps in one place the newer one stands; a run that was undone has none.
+    """
+    found: dict[str, dict[tuple[str, str], Change]] = {}
+    for entry in journal.entries(kinds=("plan", "outcome")):
+        body = cast("dict[str, Any]", json.loads(entry.body))
+        if body.get("target") != target:
+            continue
+        if entry.kind == "plan" and body["action"] == Isolate.name:
+            plan = decode(Plan, body["plan"])
+            steps = [c for c in plan.keep if elsewhere.stands(plan, c) and c.seen and c.undo]
+            found[entry.run] = {(c.at, c.seen.parser): c for c in steps if c.seen}
+        elif entry.kind == "outcome" and body.get("status") == "undone":
+            found.pop(entry.run, None)
+        elif (
+            entry.kind == "outcome" and body.get("action") == "release" and body["status"] in {"verified", "unchanged"}
+        ):
+            found.clear()
+    merged: dict[tuple[str, str], Change] = {}
+    for steps_of in found.values():
+        merged |= steps_of
+    return tuple(merged.values())

@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from remedy.actions.undo import Undo
 from remedy.core.canon import Json, canonical, encode
@@ -32,8 +31,9 @@ from remedy.core.errors import (
 from remedy.core.ports import Journal, Session, Tell
 from remedy.core.text import printable
 from remedy.core.values import Change, Expect, Guard, Plan, Reply, Verdict
+from remedy.engine import elsewhere
 from remedy.engine.job import Clock, Event, Job, Ticket
-from remedy.engine.outcome import Outcome, Step, difference, judge, verdict
+from remedy.engine.outcome import MEANS, Outcome, Step, difference, judge, verdict
 
 #: Seconds an approval holds; a plan that waited longer is approved again.
 APPROVAL_SECONDS = 900
@@ -41,12 +41,6 @@ APPROVAL_SECONDS = 900
 _GRACE = 20.0
 _BETWEEN_LOGINS = 1.0
 _MOST_SAID = 400
-#: What a status says that the steps do not.
-_MEANS: Final[dict[str, tuple[str, ...]]] = {
-    "rolled-back": ("the dead-man timer fired before the run was confirmed: sshd is open to every address",),
-    "reopened": ("the dead-man timer fired before the run was confirmed, and gave the isolation up",),
-    "reverted": ("the timer fired before the run was confirmed: the configuration is what it was before",),
-}
 #: The status of a step that had no effect yet when the target was asked after a broken session.
 _NOT_YET = 255
 
@@ -169,42 +163,46 @@ class Engine:
         due = [(f"{n}", c) for n, c in enumerate(plan.changes, 1) if f"{n}" not in done]
         due = [(name, replace(c, do=c.again) if name in again and c.again else c) for name, c in due]
         guard = plan.guard if not confirmed else None
-        self._may_stop(plan)
+        self.may_stop(plan)
         armed_at = self.clock.monotonic()
         if guard and due:
-            arm = Change(
-                f"arm the dead-man timer, {guard.seconds} s", guard.at, guard.arm, None, guard.state, "", '"armed"'
-            )
-            steps.append(self._step(plan, "arm", arm))
+            steps.append(self.step(plan, "arm", elsewhere.arming(guard)))
             if not steps[-1].ok:
                 return self._finish(plan, tuple(steps), (), status="failed")
         for name, change in due:
-            step = self._step(plan, name, change)
-            steps.append(step)
-            if change.essential and not step.ok:
+            there = elsewhere.stands(plan, change)
+            steps += elsewhere.carried(self, plan, name, change) if there else [self.step(plan, name, change)]
+            if change.essential and not steps[-1].ok:
                 return self._back_out(plan, steps, done)
         if guard:
             try:
                 if self._confirm(plan, guard, armed_at, steps):
-                    return self.rolled_back(plan, tuple(steps))
+                    return self.rolled_back(plan, tuple(steps), done)
             except _ReadBackDiffers as error:
                 why = "what was sent is there, read over a fresh login"
                 steps.append(Step("read-back", why, ok=False, said=f"it is not: {error}"))
                 return self._back_out(plan, steps, done)
-        for n, change in enumerate(plan.keep, 1):
-            self._may_stop(plan)
-            if f"k{n}" not in done and not (looking and change.seen and self._shows(change) == change.after):
-                steps.append(self._step(plan, f"k{n}", change))
-        self._may_stop(plan)
-        return self._finish(plan, tuple(steps), self.verify(plan, renewed=guard is not None))
+        steps += self._kept(plan, done, looking=looking)
+        steps += elsewhere.kept(self, plan, done, again)
+        self.may_stop(plan)
+        return self._finish(plan, tuple(steps), self.verify(plan, renewed=guard.at if guard else ""))
 
-    def verify(self, plan: Plan, *, renewed: bool = False) -> tuple[Verdict, ...]:
-        """Ask every expectation from where it must hold, all places at once."""
+    def _kept(self, plan: Plan, done: frozenset[str], *, looking: bool) -> list[Step]:
+        """Send what makes it last at the target itself."""
+        steps = []
+        for n, change in enumerate(plan.keep, 1):
+            self.may_stop(plan)
+            there = f"k{n}" in done or elsewhere.stands(plan, change)
+            if not there and not (looking and change.seen and self.shows(change) == change.after):
+                steps.append(self.step(plan, f"k{n}", change))
+        return steps
+
+    def verify(self, plan: Plan, *, renewed: str = "") -> tuple[Verdict, ...]:
+        """Ask every expectation from where it must hold, all places at once. `renewed` has a fresh login already."""
         cells = any(expect.cells for expect in plan.expects)
         self._tell(plan, "phase", "asking every vantage point" if cells else "asking what has to hold now")
-        if not renewed:
-            for at in {expect.at for expect in plan.expects if expect.fresh}:
-                self.session.renew(at)
+        for at in {expect.at for expect in plan.expects if expect.fresh} - {renewed}:
+            self.session.renew(at)
         places: dict[str, list[Expect]] = {}
         for expect in plan.expects:
             places.setdefault(expect.at, []).append(expect)
@@ -218,14 +216,18 @@ class Engine:
         self._append(plan, "verify", {"verdicts": body})
         return tuple(verdicts)
 
-    def rolled_back(self, plan: Plan, steps: tuple[Step, ...] = ()) -> Outcome:
+    def rolled_back(self, plan: Plan, steps: tuple[Step, ...] = (), done: frozenset[str] = frozenset()) -> Outcome:
         """End a run whose timer has fired: management is back; what else is there depends on the policy it had."""
         if plan.on_failure == "undo":
             return self._finish(plan, steps, (), status="reverted")
         gave_up = plan.guard is not None and any(change.before == plan.guard.fallen for change in plan.changes)
-        return self._finish(plan, steps, (), status="reopened" if gave_up else "rolled-back")
+        if gave_up:
+            return self._finish(plan, steps, (), status="reopened")
+        steps = (*steps, *elsewhere.kept(self, plan, done))
+        verdicts = self.verify(plan) if elsewhere.stand(plan) else ()
+        return self._finish(plan, steps, verdicts, status="rolled-back")
 
-    def _step(self, plan: Plan, name: str, change: Change) -> Step:
+    def step(self, plan: Plan, name: str, change: Change) -> Step:
         """Intent, send, reply. When the session breaks in the middle, the target is asked what became of it."""
         why, at = change.why, change.at
         self._tell(plan, "step", why)
@@ -250,7 +252,7 @@ class Engine:
         """What a stream tells of itself, passed on; asked to stop, the stream is broken off."""
 
         def tell(what: str, done: int, total: int) -> None:
-            self._may_stop(plan)
+            self.may_stop(plan)
             self.observe(Event(plan.target, "progress", what, run=plan.run, done=done, total=total))
 
         return tell
@@ -261,7 +263,7 @@ class Engine:
             raise error
         try:
             self.session.renew(at)
-            answer = self._shows(change)
+            answer = self.shows(change)
         except RemedyError:
             raise error from None
         if answer == change.after:
@@ -281,11 +283,15 @@ class Engine:
             done = [c for n, c in enumerate(plan.changes, 1) if f"{n}" in made or self._left(c, f"{n}", steps[-1])]
             for n, change in enumerate(reversed(done), 1):
                 if change.undo:
-                    steps.append(self._step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
+                    steps.append(self.step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
         effects = sum(1 if s.name.isdecimal() else -1 for s in steps if s.ok and s.name != "arm")
         # A step that had no effect when it was looked for may have one yet: then the timer is what saves the day.
         if plan.guard and effects <= 0 and not late:
-            steps.append(self._step(plan, "disarm", _disarm(plan.guard)))
+            steps.append(self.step(plan, "disarm", elsewhere.disarming(plan.guard)))
+        if plan.on_failure == "keep" and (more := elsewhere.kept(self, plan, before)):
+            steps += more  # what contains the target elsewhere does not depend on what the target lets itself be told
+            if any(step.ok for step in more):
+                return self._finish(plan, tuple(steps), self.verify(plan))
         return self._finish(plan, tuple(steps), (), status="failed")
 
     def _left(self, change: Change, name: str, refused: Step) -> bool:
@@ -293,11 +299,11 @@ class Engine:
         if name != refused.name or change.undo is None or change.seen is None:
             return False
         try:
-            return self._shows(change) in {change.after, change.halfway or change.after}
+            return self.shows(change) in {change.after, change.halfway or change.after}
         except RemedyError:
             return False
 
-    def _shows(self, change: Change) -> str:
+    def shows(self, change: Change) -> str:
         """What is there now of a step that can be looked for, as canonical JSON."""
         return canonical(self.session.ask([change.seen], at=change.at)[0]).decode() if change.seen else ""
 
@@ -316,7 +322,7 @@ class Engine:
                     if self._has_fallen(guard):
                         return True
                     raise _ReadBackDiffers(wrong)
-                step = self._step(plan, "disarm", _disarm(guard))
+                step = self.step(plan, "disarm", elsewhere.disarming(guard))
                 late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work
                 if (late or not step.ok) and self._has_fallen(guard):
                     steps.append(step)
@@ -356,8 +362,8 @@ class Engine:
     ) -> Outcome:
         outcome = judge(plan, steps, verdicts)
         if status:
-            doubts = (*outcome.doubts, *_MEANS.get(status, ()))
-            outcome = Outcome(plan, status, steps, verdicts, doubts, ())
+            doubts = (*outcome.doubts, *MEANS.get(status, ()))
+            outcome = Outcome(plan, status, steps, verdicts, doubts, outcome.held)
         body: dict[str, Json] = {"status": outcome.status, "exit_code": outcome.exit_code, "action": plan.action}
         body |= {"target": plan.target, "plan": plan.hash, "held": [*outcome.held], "doubts": [*outcome.doubts]}
         if plan.action == Undo.name and outcome.status in {"verified", "unverified", "unchanged"}:
@@ -373,7 +379,8 @@ class Engine:
         key = f"undone:{of['run']}:{plan.run}"
         self.journal.append("outcome", {**body, "by": plan.run}, incident=of["incident"], run=of["run"], key=key)
 
-    def _may_stop(self, plan: Plan) -> None:
+    def may_stop(self, plan: Plan) -> None:
+        """Raise Interrupted when somebody has asked to end."""
         if self.stop.is_set():
             raise Interrupted(
                 f"stopped before the next step on {plan.target}",
@@ -385,10 +392,6 @@ class Engine:
 
     def _tell(self, plan: Plan, kind: str, text: str, *, ok: bool = True) -> None:
         self.observe(Event(plan.target, kind, text, ok, plan.run))
-
-
-def _disarm(guard: Guard) -> Change:
-    return Change("disarm the dead-man timer", guard.at, guard.disarm)
 
 
 class _ReadBackDiffers(Exception):

@@ -10,6 +10,7 @@ logging in to it (transports), and everything that is typed there (`remedy.devic
       - {acl: "3000", interface: GigabitEthernet1/0/1, direction: in}
     remedy_encoding: gb18030
     remedy_quarantine_vlan: 999
+    remedy_quarantine_management: true          # management still reaches hosts in that VLAN
 
     remedy_switch: {device: sw01, port: GigabitEthernet1/0/3}      # of a host
 """
@@ -35,15 +36,17 @@ CONNECTION: Final = "ansible_connection"
 GATES: Final = "remedy_gates"
 ENCODING: Final = "remedy_encoding"
 QUARANTINE: Final = "remedy_quarantine_vlan"
+MANAGED: Final = "remedy_quarantine_management"
 SWITCH: Final = "remedy_switch"
 #: The keys of devices; the reference documentation is checked against them.
-OF_DEVICES: Final = (PLATFORM, GATES, ENCODING, QUARANTINE)
+OF_DEVICES: Final = (PLATFORM, GATES, ENCODING, QUARANTINE, MANAGED)
 #: Every variable here, and the keys below it.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     PLATFORM: (),
     GATES: ("acl", "interface", "direction", "zone", "matches"),
     ENCODING: (),
     QUARANTINE: (),
+    MANAGED: (),
     SWITCH: ("device", "port"),
 }
 _OVER_TERMINAL: Final = "network_cli"
@@ -55,13 +58,17 @@ _PORT: Final = re.compile(r"[\w.:/@+-]{1,63}(?: [\w.:/+-]{1,31})?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network device. `encoding` is that of its terminal (Python's name), `quarantine_vlan` 0 where none is set."""
+    """A network device. `encoding` is that of its terminal (Python's name), `quarantine_vlan` 0 where none is set.
+
+    `quarantine_management`: management still reaches a host that was put into that VLAN.
+    """
 
     name: str
     vendor: Vendor
     gates: tuple[Gate, ...] = ()
     encoding: str = "utf-8"
     quarantine_vlan: int = 0
+    quarantine_management: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ def device(around: Around) -> Device | None:
         GATES: ("gates", _gates),
         ENCODING: ("encoding", _encoding),
         QUARANTINE: ("quarantine_vlan", lambda at: at.whole(1, _MOST_VLANS)),
+        MANAGED: ("quarantine_management", Setting.flag),
     }
     for key, (name, read) in readers.items():
         if at := _setting(around, key):

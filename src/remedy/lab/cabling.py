@@ -1,4 +1,4 @@
-"""The lab's cables: bridges in fw01, one virtual cable per host, and the one that joins the machine itself.
+"""The lab's cables: bridges in routers, one virtual cable per host, and the one that joins the machine itself.
 
 Decides the ip(8) batches. Leaves to others: the addresses inside hosts (layers.py writes them, the host's boot sets
 them) and faults on cables (faults.py).
@@ -9,26 +9,34 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from remedy.core.errors import RemedyError
-from remedy.lab.topology import CONTROLLER, LINK, ZONES, Host
+from remedy.lab.topology import CONTROLLER, LINK, ZONES, Host, Zone
 
 __all__ = [
     "CONTROLLER_PORT",
     "attach",
     "attach_controller",
+    "attach_switch",
     "build_bridges",
     "detach",
     "detach_controller",
+    "detach_switch",
     "in_network",
     "ip_batch",
     "run",
+    "trunk_up",
     "wait_unplugged",
 ]
 
 #: The machine's port inside fw01.
 CONTROLLER_PORT = f"p-{CONTROLLER}"
+
+#: Both ends of the cable between fw01 and the switch.
+UPLINK = "p-sw01.10"
+TRUNK = "up0.10"
 
 #: Nothing of the lab is ever forwarded by the machine, whatever its own settings are.
 _GUARD = """\
@@ -62,25 +70,48 @@ def ip_batch(pid: int, lines: list[str]) -> None:
     run(in_network(pid, ["ip", "-batch", "-"]), "\n".join(lines) + "\n")
 
 
-def build_bridges(router: int) -> None:
-    """Create every zone's bridge in fw01, with hardware addresses that do not change when ports come and go."""
+def build_bridges(router: int, zones: Iterable[Zone]) -> None:
+    """Create the zones' bridges in a router, with hardware addresses that do not change when ports come and go."""
     lines = []
-    for zone in ZONES.values():
+    for zone in zones:
         mac = f"02:fe:00:00:00:{zone.number:02x}"
         lines.append(f"link add {zone.bridge} address {mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
     ip_batch(router, lines)
 
 
-def attach(router: int, hosts: list[tuple[Host, int]]) -> None:
-    """Plug each host (with the process whose network it is) into its zone's bridge; its end is called eth0."""
+def attach(router: int, hosts: list[tuple[Host, int]], *, switch: bool = False) -> None:
+    """Plug each host (with the process whose network it is) into its zone's bridge; its end is called eth0.
+
+    Those plugged into a `switch` belong to no bridge until it puts them into a VLAN.
+    """
     ip_batch(
         router,
         [
-            f"link add name {host.port} master {ZONES[host.zone].bridge} up"
+            f"link add name {host.port}{'' if switch else f' master {ZONES[host.zone].bridge}'} up"
             f" type veth peer name eth0 address {host.mac} netns {pid}"
             for host, pid in hosts
         ],
     )
+
+
+def attach_switch(router: int, switch: int) -> None:
+    """Join a switch's trunk with fw01's DMZ: one cable for its one VLAN that leads there (see `devices.switching`)."""
+    lines = [f"link add name {UPLINK} master {ZONES['dmz'].bridge} up type veth peer name {TRUNK} netns {switch}"]
+    ip_batch(router, lines)
+
+
+def detach_switch(router: int) -> None:
+    """Pull a switch's trunk out."""
+    ip_batch(router, [f"link delete {UPLINK}"])
+
+
+def trunk_up(router: int, switch: int) -> bool:
+    """Whether frames pass a switch's trunk (bridges' ports take up to a second to open, see `Machine.link_up`)."""
+    ends = (Path(f"/proc/{pid}/root/sys/class/net/{name}") for pid, name in ((router, UPLINK), (switch, TRUNK)))
+    try:
+        return all((end / "brport/state").read_text(encoding="ascii") == "3\n" for end in ends)
+    except OSError:
+        return False
 
 
 def detach(router: int, host: Host) -> None:

@@ -74,23 +74,43 @@ class Credentials:
         """The file with the secret that belongs to it, no newline."""
         return self.state / "passwords" / "s3-secret-key"
 
+    @property
+    def device_password(self) -> Path:
+        """The file with the password of the network devices' administrator `remedy`, no newline."""
+        return self.state / "passwords" / "device"
+
+    @property
+    def device_enable(self) -> Path:
+        """The file with the devices' enable and super password, no newline."""
+        return self.state / "passwords" / "device-enable"
+
+    def device_key(self, name: str) -> Path:
+        """The private host key of the command line of device `name`."""
+        return self.state / "keys" / "devices" / name
+
     def host_key(self, name: str) -> Path:
         """The private host key of host `name`."""
         return self.state / "keys" / "hosts" / name
 
     def create(self, hosts: Iterable[Host]) -> None:
         """Make all of it anew."""
-        for folder in (self.state / "keys" / "hosts", self.state / "passwords"):
+        for folder in (self.state / "keys" / "hosts", self.state / "keys" / "devices", self.state / "passwords"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         _write_pair(self.controller_key, new_key_pair())
-        for path in (self.sudo_password, self.database_password, self.store_access_key, self.store_secret_key):
+        secret = (self.sudo_password, self.database_password, self.store_access_key, self.store_secret_key)
+        for path in (*secret, self.device_password, self.device_enable):
             _write_secret(path, secrets.token_urlsafe(18))
         lines = []
         for host in hosts:
             pair = new_key_pair()
             _write_pair(self.host_key(host.name), pair)
             lines.append(f"{host.name},{host.v4},{host.v6} {pair.public}\n")
+            if "cli" in host.services:
+                pair, port = new_key_pair(), host.services["cli"]
+                _write_pair(self.device_key(host.name), pair)
+                names = ",".join(f"[{name}]:{port}" for name in (host.name, host.v4, host.v6))
+                lines.append(f"{names} {pair.public}\n")
         self.known_hosts.write_text("".join(lines), encoding="ascii")
 
 

@@ -9,6 +9,7 @@ Must run in one thread: a host dies with the thread that forked it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import shutil
@@ -23,6 +24,7 @@ from typing import Any
 
 from remedy.core.errors import RemedyError, UsageError
 from remedy.lab import (
+    appliances,
     cabling,
     container,
     device_guard,
@@ -40,6 +42,7 @@ from remedy.lab.credentials import Credentials
 from remedy.lab.inside import run_inside
 from remedy.lab.machine import Machine
 from remedy.lab.topology import CONTROLLER, Host, Topology, topology
+from remedy.lab.wiring import Wiring
 
 __all__ = ["Estate", "s3_installed"]
 
@@ -85,12 +88,12 @@ class Estate:
         #: The machine itself, as far as cable faults are concerned.
         self.cable = Machine(Host(CONTROLLER, "management", 1), container.Rootfs(state, ()), pid=os.getpid())
         self.cable.sysfs = state / "sys"
+        self.wiring = Wiring(self.machines, self.topology, (self.cable.host,))
         self.stopping = False
 
-    @property
-    def scene(self) -> faults.Scene:
-        """What faults act in."""
-        return faults.Scene(self.machines["fw01"].running, self.credentials)
+    def scene(self, machine: Machine) -> faults.Scene:
+        """What faults of a machine act in."""
+        return faults.Scene(self.wiring.router_of(machine).running, self.credentials)
 
     def start(self) -> None:
         """Write all disks, cable everything, switch everything on. Raises RemedyError, OSError."""
@@ -109,8 +112,12 @@ class Estate:
                 credentials=self.credentials,
                 past=self.past,
             )
+        appliances.write(self.state, self.topology, self.credentials)
         self.power_on_router()
-        self.power_on([machine for machine in self.machines.values() if not machine.host.is_router])
+        rest = [machine for machine in self.machines.values() if not machine.host.is_router]
+        first = [machine for machine in rest if machine.host.carries or machine.host.is_switch]
+        self.power_on(first)
+        self.power_on([machine for machine in rest if machine not in first])
 
     def power_on_router(self) -> None:
         """Boot fw01 and plug every running host and this machine into it; at `start` no host runs yet."""
@@ -119,19 +126,29 @@ class Estate:
         waiting = container.prepare("fw01", router.rootfs)
         router.pid = waiting.pid
         router.boots += 1
-        cabling.build_bridges(waiting.pid)
+        cabling.build_bridges(waiting.pid, router.host.carries)
         cabling.attach_controller(waiting.pid, os.getpid())
-        running = [machine for machine in self.machines.values() if machine.pid is not None and machine is not router]
-        if running:
-            cabling.attach(waiting.pid, [(machine.host, machine.running) for machine in running])
+        running = self.wiring.behind(router)
+        self.wiring.plug_all(running)
+        self.start_device(router)
         container.release(waiting)
-        for machine in (*running, self.cable):
-            if machine is not self.cable:
-                run_inside(machine.host.name, machine.running, ["/usr/local/sbin/lab-network"])
-            faults.restore_cable_faults(machine, self.scene)
+        self.replug(running)
+        faults.restore_cable_faults(self.cable, self.scene(self.cable))
+
+    def replug(self, machines: list[Machine]) -> None:
+        """Give hosts whose cables were plugged in anew their addresses and their cables' faults."""
+        for machine in machines:
+            run_inside(machine.host.name, machine.running, ["/usr/local/sbin/lab-network"])
+            faults.restore_cable_faults(machine, self.scene(machine))
+
+    def start_device(self, machine: Machine) -> None:
+        """Start the command line of a host that is a network device."""
+        pid = appliances.start(self.state, machine.host, machine.running)
+        if pid is not None:
+            machine.companions.append(pid)
 
     def power_on(self, machines: list[Machine]) -> None:
-        """Boot these hosts together. Those with systemd boot their own way."""
+        """Boot these hosts together, none behind another of them. Those with systemd boot their own way."""
         router = self.machines["fw01"].running
         plain = [machine for machine in machines if not machine.host.systemd]
         waiting = []
@@ -139,16 +156,23 @@ class Estate:
             prepared = container.prepare(machine.host.name, machine.rootfs, router)
             machine.pid = prepared.pid
             waiting.append(prepared)
-        if plain:
-            cabling.attach(router, [(machine.host, machine.running) for machine in plain])
+            if machine.host.carries:
+                cabling.build_bridges(prepared.pid, machine.host.carries)
+            self.start_device(machine)
+        self.wiring.plug_all(plain)
         for prepared in waiting:
             container.release(prepared)
         for machine in machines:
             if machine.host.systemd:
-                systemd_host.boot(machine, router)
+                systemd_host.boot(machine, router, functools.partial(self.wiring.plug_one, machine))
             machine.boots += 1
             machine.booted = time.monotonic()
-            faults.restore_cable_faults(machine, self.scene)
+            if self.wiring.router_of(machine).pid is not None:
+                faults.restore_cable_faults(machine, self.scene(machine))
+            behind = self.wiring.behind(machine)
+            if behind:
+                self.wiring.plug(machine, [(m.host, m.running) for m in behind])
+                self.replug(behind)
 
     def power_off(self, machine: Machine) -> None:
         """Cable first, so that nothing the dying host sends gets out; then everything in it at once."""
@@ -156,7 +180,13 @@ class Estate:
             return
         machine.end_wire()
         with contextlib.suppress(RemedyError):  # a host that died by itself has taken its cable with it
-            cabling.detach(self.machines["fw01"].running, machine.host)
+            cabling.detach(self.wiring.router_of(machine).running, machine.host)
+            if machine.host.is_switch:
+                cabling.detach_switch(self.machines["fw01"].running)
+        for behind in self.wiring.behind(machine):
+            behind.end_wire()
+            with contextlib.suppress(RemedyError):
+                cabling.detach(machine.pid, behind.host)
         machine.kill()
 
     def start_s3(self) -> None:
@@ -249,9 +279,12 @@ class Estate:
             expected.discard("ssh")
         if self.is_broken(machine):
             expected.discard("mysql")
-        cabled = not machine.host.is_router and "link-cut" not in machine.faults
-        if cabled and not machine.link_up(self.machines["fw01"].running):
+        router = self.wiring.router_of(machine)
+        cabled = not machine.host.is_router and "link-cut" not in machine.faults and router.pid is not None
+        if cabled and not machine.link_up(router.running):
             expected.add("link")
+        if (machine.host.is_router or machine.host.is_switch) and not self.wiring.trunks_up():
+            expected.add("trunk")
         return sorted(expected)
 
     def stop(self) -> None:
@@ -280,7 +313,7 @@ class Estate:
                 if pid == machine.wire:
                     machine.wire = None
                     machine.faults.pop("delay", None)
-                    faults.replug(machine, self.scene)
+                    faults.replug(machine, self.scene(machine))
                 if pid in machine.companions:
                     machine.companions.remove(pid)
                 if machine is not self.cable and pid in (machine.child, machine.pid):
@@ -297,13 +330,17 @@ class Estate:
         """A host ended by itself: boot it again if that was a reboot, else it stays off."""
         machine.pid = machine.child = None
         machine.end_wire()
+        if machine.host.is_router and machine.companions:
+            appliances.let_go(machine.companions[0])
         machine.end_companions()
         machine.faults["power-off"] = 0.0
         if machine.host.is_router:
             self.lose_cables()
         else:
             with contextlib.suppress(RemedyError):  # the cable may be gone with the host's network already
-                cabling.detach(self.machines["fw01"].running, machine.host)
+                cabling.detach(self.wiring.router_of(machine).running, machine.host)
+            for behind in self.wiring.behind(machine):
+                behind.end_wire()
         if machine.host.is_router or systemd_host.wants_reboot(machine, status):
             self.power("power-on", machine)
 
@@ -320,6 +357,8 @@ class Estate:
             raise UsageError("fw01 carries all cables and cannot stay off", hint="power-cycle it instead")
         if kind in ("power-cycle", "power-off"):
             if machine.host.is_router:
+                if machine.pid is not None:
+                    appliances.let_go(machine.pid)
                 self.lose_cables()
                 machine.kill()
             else:

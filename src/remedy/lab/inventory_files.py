@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from remedy.core.errors import Refused
-from remedy.lab import offsite, spoiling
+from remedy.lab import appliances, offsite, spoiling
 from remedy.lab.credentials import Credentials
 from remedy.lab.topology import ZONES, Host, Topology
 
@@ -18,7 +18,7 @@ __all__ = ["require_own_folder", "write_inventory"]
 
 _MARK = "# Written by `remedy lab up` to match the lab; overwritten by the next one.\n"
 _VANTAGE = {"attacker": "outside", "web02": "peer", "legacy01": "peer", "backup01": "peer", "mon01": "management"}
-_PROTECTED = ("fw01", "mon01", "backup01", "offsite")
+_PROTECTED = ("fw01", "core01", "asa01", "sw01", "mon01", "backup01", "offsite")
 _IMPACT = {
     "web01": "The public site's first server: visitors are left with web02 alone.",
     "web02": "The public site's second server: visitors are left with web01 alone.",
@@ -58,6 +58,7 @@ def write_inventory(folder: Path, topology: Topology, credentials: Credentials) 
         variables = _host_vars(host, topology)
         if "mysql" in host.services:
             variables["remedy_databases"] = {"site": _database(credentials)}
+        variables |= appliances.variables(host, topology, credentials)
         write(f"host_vars/{host.name}.yml", variables)
     write("hosts.yml", {"all": {"children": {"lab": {"children": groups}}}})
     write("group_vars/lab.yml", _lab_vars(topology, credentials))
@@ -107,7 +108,7 @@ def _host_vars(host: Host, topology: Topology) -> dict[str, Any]:
     variables: dict[str, Any] = {
         "ansible_host": host.v4,
         "remedy_addresses": [host.v4, host.v6],
-        "remedy_resolvers": [zone.gateway4, zone.gateway6],
+        "remedy_resolvers": list(zone.resolvers),
         "remedy_probe": {"tcp": sorted(host.services.values()), "udp": [4444]},
     }
     if host.name in _VANTAGE:

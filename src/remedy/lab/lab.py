@@ -13,14 +13,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from remedy.core.errors import HeldByOther, Refused, RemedyError, UsageError
-from remedy.lab import cabling, device_guard, filling, history, intrusion, protocol, ruin, writers
+from remedy.lab import appliances, cabling, device_guard, filling, history, intrusion, protocol, ruin, writers
 from remedy.lab.credentials import Credentials
+from remedy.lab.devices import faults as device_faults
 from remedy.lab.image import ensure_image, require_machine
 from remedy.lab.inside import run_inside
 from remedy.lab.intrusion import AttackStatus
@@ -115,8 +117,15 @@ class Lab:
             return
         owner = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
         keys, secrets = self.credentials.controller_key, self.credentials.sudo_password.parent
-        own = (self.credentials.sudo_password, self.credentials.store_access_key, self.credentials.store_secret_key)
-        for path in (keys.parent, keys, secrets, *own):
+        own = self.credentials
+        readable = (
+            own.sudo_password,
+            own.store_access_key,
+            own.store_secret_key,
+            own.device_password,
+            own.device_enable,
+        )
+        for path in (keys.parent, keys, secrets, *readable):
             os.chown(path, *owner)
         for path in (folder, *folder.rglob("*")):
             os.chown(path, *owner)
@@ -183,7 +192,14 @@ class Lab:
             pass
         except RemedyError:
             self._kill_supervisor()
+        self._wait_supervisor()
         self._sweep()
+
+    def _wait_supervisor(self, patience: float = 5.0) -> None:
+        """Return when the supervisor has ended, which it does some time after its last answer."""
+        until = time.monotonic() + patience
+        while self._supervisor() is not None and time.monotonic() < until:
+            time.sleep(0.005)
 
     def _kill_supervisor(self) -> None:
         """The last resort for one that does not answer: its hosts die with it."""
@@ -270,6 +286,25 @@ class Lab:
         """Run db01's nightly backup program now and copy what it made to the other places; the name of the file."""
         roots = {name: self.root(name) for name in (filling.HOST, "backup01")}
         return filling.back_up(self.exec, roots, s3=self.status()["hosts"]["offsite"]["services"]["s3"])
+
+    def ask_device(self, host: str, wish: Mapping[str, object]) -> dict[str, Any]:
+        """Send a wish to a network device's control socket: its faults, what it runs (`remedy.lab.devices.faults`).
+
+        Raises UsageError for a host that is no device, OSError when it does not answer, ValueError for a bad wish.
+        """
+        self._require_device(host)
+        return device_faults.ask(appliances.control(self.state, host), wish)
+
+    def reset_device(self, host: str) -> None:
+        """Give a network device its factory configuration again; the host is switched off and on for it."""
+        self._require_device(host)
+        appliances.forget(self.state, host)
+        self.fault("power-cycle", host)
+
+    def _require_device(self, host: str) -> None:
+        if host not in appliances.APPLIANCES:
+            names = ", ".join(appliances.APPLIANCES)
+            raise UsageError(f"{host} is no network device of the lab", hint=f"its devices are {names}")
 
     def writers_start(self, tills: int = 3, pause: float = 0.005) -> None:
         """Let that many tills on web01 write receipts into the database, each resting `pause` seconds in between."""

@@ -88,9 +88,12 @@ ExecStart=/usr/local/sbin/lab-network
 WantedBy=multi-user.target
 """
 
-_ROUTER_SYSCTL = """\
+_FORWARDING = """\
 net.ipv4.ip_forward=1
 net.ipv6.conf.all.forwarding=1
+"""
+
+_BRIDGED = """\
 -net.bridge.bridge-nf-call-iptables=0
 -net.bridge.bridge-nf-call-ip6tables=0
 -net.bridge.bridge-nf-call-arptables=0
@@ -145,19 +148,15 @@ def write_disk(
     zone = ZONES[host.zone]
     _put(upper, "etc/hostname", f"{host.name}\n")
     _put(upper, "etc/hosts", f"127.0.0.1 localhost {host.name}\n::1 localhost ip6-localhost ip6-loopback\n")
-    resolvers = f"nameserver {zone.gateway4}\nnameserver {zone.gateway6}\n"
+    resolvers = "".join(f"nameserver {address}\n" for address in zone.resolvers)
     _put(upper, "etc/resolv.conf", f"search {perimeter.DOMAIN}\n{resolvers}options timeout:1 attempts:1\n")
     key = credentials.host_key(host.name)
     _put(upper, "etc/ssh/ssh_host_ed25519_key", key.read_text(encoding="ascii"), 0o600)
     public = key.with_name(key.name + ".pub").read_text(encoding="ascii")
     _put(upper, "etc/ssh/ssh_host_ed25519_key.pub", public)
-    _put(upper, "etc/remedy-lab/network", _network(host))
+    _put(upper, "etc/remedy-lab/network", _network(host, topology))
     _put(upper, "etc/inittab", services.inittab(host))
-    if host.is_router:
-        _put(upper, "etc/remedy-lab/perimeter.nft", perimeter.ruleset(topology))
-        _put(upper, "etc/remedy-lab/hosts", perimeter.hosts_file(topology))
-        _put(upper, "etc/remedy-lab/dnsmasq.conf", perimeter.dnsmasq_conf())
-        _put(upper, "etc/remedy-lab/sysctl", _ROUTER_SYSCTL)
+    _write_router(upper, host, topology)
     for name, unit in services.units(host).items():
         _put(upper, f"etc/init.d/{unit.name}", services.init_script(name, unit), 0o755)
     if "http" in host.services or host.systemd:
@@ -193,6 +192,18 @@ def write_disk(
             _link(upper, f"usr/local/sbin/{name}", "/bin/busybox")
 
 
+def _write_router(upper: Path, host: Host, topology: Topology) -> None:
+    """The files of hosts that forward or bridge; none for others."""
+    if host.is_router:
+        _put(upper, "etc/remedy-lab/perimeter.nft", perimeter.ruleset(topology))
+        _put(upper, "etc/remedy-lab/hosts", perimeter.hosts_file(topology))
+        _put(upper, "etc/remedy-lab/dnsmasq.conf", perimeter.dnsmasq_conf())
+    if host.carries:
+        _put(upper, "etc/remedy-lab/sysctl", _FORWARDING + _BRIDGED)
+    elif host.is_switch:
+        _put(upper, "etc/remedy-lab/sysctl", _BRIDGED)
+
+
 def copy_backups(folder: Path, past: Path) -> None:
     """The second copy: the same files with the same times, as rsync would have left them."""
     folder.mkdir(parents=True)
@@ -201,14 +212,18 @@ def copy_backups(folder: Path, past: Path) -> None:
         shutil.copy2(path, folder)
 
 
-def _network(host: Host) -> str:
+def _network(host: Host, topology: Topology) -> str:
     """The host's addresses and routes as an ip(8) batch; fw01's are those of its bridges, with no way out."""
     lines = ["link set lo up"]
+    for zone in host.carries:
+        lines.append(f"link set {zone.bridge} up")
+        lines.append(f"address add {zone.gateway4}/{zone.prefix} dev {zone.bridge}")
+        lines.append(f"address add {zone.gateway6}/64 dev {zone.bridge} nodad")
     if host.is_router:
-        for zone in ZONES.values():
-            lines.append(f"link set {zone.bridge} up")
-            lines.append(f"address add {zone.gateway4}/{zone.prefix} dev {zone.bridge}")
-            lines.append(f"address add {zone.gateway6}/64 dev {zone.bridge} nodad")
+        for other in topology.hosts:
+            for zone in other.carries if other is not host else ():
+                lines.append(f"route add {zone.v4} via {other.v4} dev {ZONES[other.zone].bridge} onlink")
+                lines.append(f"route add {zone.v6} via {other.v6} dev {ZONES[other.zone].bridge} onlink")
     else:
         zone = ZONES[host.zone]
         lines.append("link set eth0 up")

@@ -43,7 +43,7 @@ table inet remedy_lab_perimeter {
     iifname "lo" accept
     meta l4proto { icmp, ipv6-icmp } accept
     meta l4proto { tcp, udp } th dport 53 accept
-    iifname "br-management" tcp dport 22 accept
+    iifname "br-management" tcp dport { 22, 2222 } accept
   }
 }
 """
@@ -68,7 +68,7 @@ def hosts_file(topology: Topology) -> str:
 
 def dnsmasq_conf() -> str:
     """A name server that knows the lab and nothing else, on every address of fw01."""
-    listen = [f"listen-address={zone.gateway4},{zone.gateway6}" for zone in ZONES.values()]
+    listen = [f"listen-address={zone.gateway4},{zone.gateway6}" for zone in ZONES.values() if zone.router == "fw01"]
     return "\n".join(
         [
             "no-resolv",

@@ -101,6 +101,11 @@ class Supervisor:
         value = fault.value(given, kind)
         if fault.on_cable and machine.host.is_router:
             raise UsageError("fw01 has no cable of its own", hint="give the fault to the host at the other end")
+        if kind == "delay" and self.estate.wiring.router_of(machine).host.is_switch:
+            raise UsageError(
+                f"{name} is plugged into a switch, and there a cable cannot be delayed",
+                hint="bring the lab up without it",
+            )
         if machine is self.estate.cable and not fault.on_cable:
             raise UsageError(
                 f"{kind} would change this machine, not the lab", hint="only cable faults are for controller"
@@ -108,7 +113,7 @@ class Supervisor:
         _ = machine.running
         if machine.faults.get(kind) == value and not fault.again:
             return
-        fault.apply(machine, self.estate.scene, value)
+        fault.apply(machine, self.estate.scene(machine), value)
         machine.faults[kind] = value
         self.estate.wait_ready([machine])
 
@@ -122,7 +127,7 @@ class Supervisor:
             for kind in list(machine.faults):
                 value = machine.faults.pop(kind)
                 try:
-                    faults.FAULTS[kind].undo(machine, self.estate.scene)
+                    faults.FAULTS[kind].undo(machine, self.estate.scene(machine))
                 except RemedyError:
                     machine.faults[kind] = value
                     raise

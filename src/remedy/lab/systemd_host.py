@@ -13,10 +13,11 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from remedy.core.errors import RemedyError
-from remedy.lab import cabling, container, device_guard
+from remedy.lab import container, device_guard
 from remedy.lab.machine import Machine
 
 __all__ = ["boot", "wants_reboot"]
@@ -26,11 +27,14 @@ _PATIENCE = 10.0
 _CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYSLOG"
 
 
-def boot(machine: Machine, router: int) -> None:
-    """Boot it: network, cable, root file system, nspawn; returns when its PID 1 exists. Raises RemedyError, OSError."""
+def boot(machine: Machine, router: int, plug: Callable[[int], None]) -> None:
+    """Boot it: network, cable, root file system, nspawn; returns when its PID 1 exists.
+
+    `plug` plugs the network of a process in. Raises RemedyError, OSError.
+    """
     holder = container.hold_network(router)
     machine.companions.append(holder)
-    cabling.attach(router, [(machine.host, holder)])
+    plug(holder)
     root = machine.rootfs.merged
     if not os.path.ismount(root):
         machine.rootfs.mount()

@@ -27,15 +27,16 @@ _RESERVED_ENDINGS = (0, 254, 255)
 
 @dataclass(frozen=True)
 class Zone:
-    """One segment: a bridge inside fw01. `number` is the third part of its IPv4 and the fourth of its IPv6."""
+    """One segment: a bridge inside its router. `number` is the third part of its IPv4 and the fourth of its IPv6."""
 
     name: str
     number: int
     prefix: int = 24
+    router: str = "fw01"
 
     @property
     def bridge(self) -> str:
-        """The bridge's name inside fw01, at most 15 characters as the kernel wants."""
+        """The bridge's name inside the router, at most 15 characters as the kernel wants."""
         return f"br-{self.name[:10]}"
 
     @property
@@ -50,13 +51,19 @@ class Zone:
 
     @property
     def gateway4(self) -> str:
-        """fw01's IPv4 address in this zone; also the resolver."""
+        """The router's IPv4 address in this zone."""
         return f"198.18.{self.number}.254"
 
     @property
     def gateway6(self) -> str:
-        """fw01's IPv6 address in this zone; also the resolver."""
+        """The router's IPv6 address in this zone."""
         return f"2001:db8:0:{self.number}::fe"
+
+    @property
+    def resolvers(self) -> tuple[str, str]:
+        """fw01's addresses that answer this zone's questions for names: its own, or those of the DMZ in between."""
+        zone = self if self.router == "fw01" else ZONES["dmz"]
+        return zone.gateway4, zone.gateway6
 
     def address4(self, number: int) -> str:
         """The IPv4 address of the `number`-th place in this zone."""
@@ -74,6 +81,8 @@ ZONES: dict[str, Zone] = {
         Zone("dmz", 1),
         Zone("inside", 2),
         Zone("management", 3),
+        Zone("branch", 4, router="core01"),
+        Zone("partner", 5, router="asa01"),
         Zone("scale", 16, 20),
     )
 }
@@ -115,12 +124,22 @@ class Host:
 
     @property
     def is_router(self) -> bool:
-        """Whether this is fw01, which carries all bridges."""
+        """Whether this is fw01, which everything goes through."""
         return self.name == "fw01"
+
+    @property
+    def carries(self) -> tuple[Zone, ...]:
+        """The zones whose bridges are inside this host."""
+        return tuple(zone for zone in ZONES.values() if zone.router == self.name)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether this is sw01, the access switch of the DMZ."""
+        return self.name == "sw01"
 
 
 _FIXED = (
-    Host("fw01", "management", 254, ("firewall",), {"ssh": 22, "dns": 53}),
+    Host("fw01", "management", 254, ("firewall",), {"ssh": 22, "dns": 53, "cli": 2222}),
     Host("attacker", "outside", 66, ("vantage",), {"ssh": 22, "c2": 4444}),
     Host("offsite", "outside", 80, ("s3",), {"ssh": 22, "s3": 9000}),
     Host("web01", "dmz", 11, ("web",), {"ssh": 22, "http": 80}),
@@ -131,8 +150,17 @@ _FIXED = (
     Host("mon01", "management", 31, ("mon", "vantage"), {"ssh": 22}),
 )
 
-#: Hosts started only on request.
-_EXTRA = (Host("sys01", "dmz", 14, ("systemd",), {"ssh": 22}, systemd=True),)
+#: Hosts started only on request: each brings those of the zones it carries.
+_EXTRA = (
+    Host("sys01", "dmz", 14, ("systemd",), {"ssh": 22}, systemd=True),
+    Host("core01", "dmz", 20, ("router",), {"ssh": 22, "cli": 2222}),
+    Host("sw01", "management", 40, ("switch",), {"ssh": 22, "cli": 2222}),
+    Host("asa01", "dmz", 30, ("firewall",), {"ssh": 22, "cli": 2222}),
+)
+_BEHIND = (
+    Host("branch01", "branch", 11, ("branch",), {"ssh": 22, "http": 80}),
+    Host("partner01", "partner", 11, ("branch",), {"ssh": 22, "http": 80}),
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +181,14 @@ class Topology:
     def router(self) -> Host:
         """fw01."""
         return self["fw01"]
+
+    def router_of(self, host: Host) -> Host:
+        """The host that `host` is plugged into: its zone's router, or the DMZ's switch where there is one."""
+        if host.zone == "dmz" and not host.carries:
+            for other in self.hosts:
+                if other.is_switch:
+                    return other
+        return self[ZONES[host.zone].router]
 
 
 def topology(scale_hosts: int = 0, extra: tuple[str, ...] = ()) -> Topology:
@@ -176,4 +212,6 @@ def topology(scale_hosts: int = 0, extra: tuple[str, ...] = ()) -> Topology:
         Host(f"host{place:03d}", "scale", number, ("scale",), {"ssh": 22}, disk_mib=64)
         for place, number in enumerate(numbers, 1)
     )
-    return Topology(_FIXED + tuple(known[name] for name in dict.fromkeys(extra)) + scale)
+    chosen = tuple(known[name] for name in dict.fromkeys(extra))
+    behind = tuple(host for host in _BEHIND if ZONES[host.zone].router in extra)
+    return Topology(_FIXED + chosen + behind + scale)

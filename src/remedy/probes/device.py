@@ -10,16 +10,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, Final, cast
 
 from remedy import devices
 from remedy.core.canon import Json, canonical, decode, digest, encode
 from remedy.core.errors import AnswerUnusable
 from remedy.core.text import printable
 from remedy.core.values import Command, Probe, Reply
-from remedy.devices import Gate, Group, Vendor
+from remedy.devices import Filters, Gate, Group, Vendor
+from remedy.devices.acl import Acl, Endpoint, Line, Rule
+from remedy.devices.addresses import Span
 
 _SECONDS = 60
+#: Number or place in front of a line that nobody understands: it shifts when lines are put in above.
+_PLACE: Final = re.compile(r"^\d{1,10} ")
 
 
 def members(vendor: Vendor, groups: Sequence[Group]) -> Probe:
@@ -35,7 +40,8 @@ def progress(vendor: Vendor, moves: Mapping[Group, tuple[Sequence[str], Sequence
     """Ask how far members have come and gone: "before", "after", "halfway", or "other" when something else moved.
 
     `moves` gives for each group what is to be added and what removed, as canonical texts; `rest` is `remainder` of
-    what the groups held besides. With nothing to move the answer is "after" as long as nothing else moved.
+    what the groups held besides, or empty where that is nobody's concern. With nothing to move the answer is "after"
+    as long as nothing else moved.
     """
     parts = vendor_groups(vendor)
     lines = [line for group in moves for line in parts.ask_members(group)]
@@ -83,9 +89,28 @@ def gate(vendor: Vendor, where: Gate, group: Group) -> Probe:
     return _probe("gate", vendor_groups(vendor).ask_gate(where, group), about)
 
 
+def port(vendor: Vendor, name: str) -> Probe:
+    """Ask what a switch port is: `{"mode": …, "vlan": …, "up": …}`, see `devices.Port`; learned addresses left out."""
+    return _probe("port", vendor_switch(vendor).ask_port(name), {"vendor": vendor.name, "port": name})
+
+
 def texts(vendor: Vendor, lines: Sequence[str]) -> Probe:
     """Ask for what lines print, as it is: a list of texts, "there is no such thing" among them."""
     return _probe("texts", lines, {"vendor": vendor.name})
+
+
+def content(vendor: Vendor, before: Acl | None, after: Acl, *, unified: bool = False) -> Probe:
+    """Ask how far a list has come on its way: "before", "after", "halfway", or "other" when something else is in it.
+
+    `before` is None where there was no such list. `unified` says that a list's name is enough, whatever the family.
+    """
+    about: Json = {
+        "vendor": vendor.name,
+        "unified": unified,
+        "before": None if before is None else packed(before),
+        "after": packed(after),
+    }
+    return _probe("content", vendor_filters(vendor).ask_lists(), about)
 
 
 def timer(vendor: Vendor, ask: Sequence[str]) -> Probe:
@@ -98,6 +123,25 @@ def vendor_groups(vendor: Vendor) -> devices.Groups:
     if vendor.groups is None:
         raise AnswerUnusable(f"{vendor.title} cannot block by group", hint="see `remedy acl show` for what it can do")
     return vendor.groups
+
+
+def vendor_switch(vendor: Vendor) -> devices.Switching:
+    """The vendor's ports. Raises AnswerUnusable when it has none."""
+    if vendor.switch is None:
+        raise AnswerUnusable(f"{vendor.title} has no ports that remedy can move", hint="name another switch")
+    return vendor.switch
+
+
+def vendor_filters(vendor: Vendor) -> Filters:
+    """The vendor's access lists as text. Raises AnswerUnusable when it has none."""
+    if vendor.filters is None:
+        raise AnswerUnusable(f"{vendor.title} has no access lists that remedy can read", hint="see `remedy acl --help`")
+    return vendor.filters
+
+
+def vendor_of(probe: Probe) -> str:
+    """Whose device a probe of this module asks, by the vendor's name."""
+    return str(_about(probe.parser.partition(":")[2])["vendor"])
 
 
 def _probe(what: str, lines: Sequence[str], about: Json) -> Probe:
@@ -160,7 +204,7 @@ def parse_progress(reply: Reply, informed: str) -> Json:
     about = _about(informed)
     held = cast("dict[str, list[str] | None]", parse_members(reply, informed))
     moving = {text for add, remove in about["moves"] for text in (*add, *remove)}
-    if remainder(held, moving) != about["rest"]:
+    if about["rest"] and remainder(held, moving) != about["rest"]:
         return "other"
     come = gone = left = missing = 0
     for made, (add, remove) in zip(about["groups"], about["moves"], strict=True):
@@ -196,10 +240,115 @@ def parse_gate(reply: Reply, informed: str) -> Json:
     return {"state": seen.state, "why": printable(seen.why, 300, one_line=True)}
 
 
+def parse_port(reply: Reply, informed: str) -> Json:
+    """Mode, VLAN and whether it is up."""
+    about = _about(informed)
+    vendor, said = _said(reply, about)
+    seen = vendor_switch(vendor).read_port(str(about["port"]), said)
+    return {"mode": seen.mode, "vlan": seen.vlan, "up": seen.up}
+
+
 def parse_texts(reply: Reply, informed: str) -> Json:
     """The texts as they are; a refusal among them makes the answer unusable."""
     _, said = _said(reply, _about(informed))
     return [*said]
+
+
+def parse_content(reply: Reply, informed: str) -> Json:
+    """One word, from the list as it is now."""
+    about = _about(informed)
+    vendor, said = _said(reply, about)
+    filters = vendor_filters(vendor)
+    before = None if about["before"] is None else _unpacked(about["before"])
+    after = _unpacked(about["after"])
+    return come_so_far(filters, find(filters.read_lists(said), after, unified=about["unified"]), before, after)
+
+
+def find(lists: Sequence[Acl], wanted: Acl, *, unified: bool) -> Acl | None:
+    """The list of this name and family; with `unified`, of this name."""
+    return next((one for one in lists if one.name == wanted.name and (unified or one.family == wanted.family)), None)
+
+
+def come_so_far(filters: Filters, found: Acl | None, before: Acl | None, after: Acl) -> str:
+    """One word for a list as found, see `content`."""
+    if found is None:
+        return "before" if before is None or not (before.rules or before.unknown) else "other"
+    kept = before.unknown if before is not None else ()
+    if sorted(_PLACE.sub("", line.text) for line in found.unknown) != sorted(_PLACE.sub("", one.text) for one in kept):
+        return "other"
+    if not filters.edit_list(found, after):
+        return "after"
+    if before is not None and _same(filters, found, before):
+        return "before"
+    there = before.rules if before is not None else ()
+    known = {_bare(rule) for rule in (*there, *after.rules)}
+    # a policy's rule has several lines and may be there in part: one under a number that only the new one has is ours
+    policy = after.kind == "policy"
+    ours = {rule.number for rule in after.rules if policy} - {rule.number for rule in there} - {None}
+    strange = any(rule.number not in ours and _bare(rule) not in known for rule in found.rules)
+    return "other" if strange else "halfway"
+
+
+def _same(filters: Filters, found: Acl, before: Acl) -> bool:
+    """Whether a list is as it was. An emptied one is compared as it stands: some vendors cannot say how to empty it."""
+    return not found.rules if not before.rules else not filters.edit_list(found, before)
+
+
+def _bare(rule: Rule) -> Rule:
+    return replace(rule, number=None, comment="", until="", enabled=True)
+
+
+def packed(acl: Acl) -> dict[str, Json]:
+    """A list as JSON of some 80 bytes a rule; `encode` would take 400."""
+    return {
+        "name": acl.name,
+        "family": acl.family,
+        "kind": acl.kind,
+        "order": acl.order,
+        "default": acl.default,
+        "step": acl.step,
+        "extra": [[key, value] for key, value in acl.extra],
+        "unknown": [line.text for line in acl.unknown],
+        "rules": [_row(rule) for rule in acl.rules],
+    }
+
+
+def _row(rule: Rule) -> Json:
+    said: list[Json] = [rule.action, rule.family, rule.protocol, _side(rule.source), _side(rule.destination)]
+    return [*said, rule.number, rule.comment, rule.until, rule.log, rule.enabled, [*rule.rest]]
+
+
+def _side(side: Endpoint) -> Json:
+    spans: list[Json] = [f"{span.first:x}-{span.last:x}" for span in side.spans]
+    ports: list[Json] = [[low, high] for low, high in side.ports]
+    return [spans, side.group, ports]
+
+
+def _unpacked(said: dict[str, Any]) -> Acl:
+    rules = [_unrow(*row) for row in said["rules"]]
+    return Acl(
+        said["name"],
+        said["family"],
+        said["kind"],
+        tuple(rules),
+        tuple(Line(text) for text in said["unknown"]),
+        said["order"],
+        said["default"],
+        said["step"],
+        tuple((key, value) for key, value in said["extra"]),
+    )
+
+
+def _unrow(action: str, family: int, protocol: str, source: list[Any], destination: list[Any], *more: Any) -> Rule:  # noqa: ANN401 -- JSON
+    number, comment, until, log, enabled, rest = more
+    ends = (_end(source, family), _end(destination, family))
+    return Rule(action, family, protocol, *ends, number, comment, until, log, enabled, tuple(rest))
+
+
+def _end(said: list[Any], family: int) -> Endpoint:
+    pairs = (text.split("-") for text in said[0])
+    spans = tuple(Span(family, int(low, 16), int(high, 16)) for low, high in pairs)
+    return Endpoint(spans, said[1], tuple((low, high) for low, high in said[2]))
 
 
 def parse_timer(reply: Reply, informed: str) -> Json:
@@ -211,8 +360,10 @@ def parse_timer(reply: Reply, informed: str) -> Json:
 
 
 INFORMED = {
+    "content": parse_content,
     "gate": parse_gate,
     "members": parse_members,
+    "port": parse_port,
     "progress": parse_progress,
     "setup": parse_setup,
     "texts": parse_texts,

@@ -70,6 +70,41 @@ def addresses() -> Probe:
     return Probe(Command(("ip", "-o", "addr", "show"), root=False), "host.addresses")
 
 
+_CARDS = """
+PATH="$PATH:/usr/sbin:/sbin"
+for d in /sys/class/net/*; do
+  read -r v < "$d/address" 2>/dev/null && echo "card=${d##*/} $v"
+done
+ip -o addr show 2>/dev/null | awk '$3 ~ /^inet/ {print "address=" $2 " " $4}'
+"""
+
+
+def cards() -> Probe:
+    """The hardware addresses of a host, with the IP addresses of each card: `[{"mac": …, "addresses": […]}]`."""
+    return Probe(Command(("sh", "-c", _CARDS), root=False), "host.cards")
+
+
+def parse_cards(reply: Reply) -> Json:
+    """Read the script's lines; loopback and cards without a hardware address are left out.
+
+    Sample::
+
+        card=eth0 52:54:00:12:34:56
+        card=lo 00:00:00:00:00:00
+        address=eth0 198.18.1.11/24
+    """
+    macs: dict[str, str] = {}
+    found: dict[str, list[Json]] = {}
+    for line in text(reply, "reading the host's network cards").splitlines():
+        key, _, value = line.partition("=")
+        name, _, rest = value.partition(" ")
+        if key == "card" and re.fullmatch(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", rest) and rest.strip("0:"):
+            macs[name] = rest
+        elif key == "address" and (made := _address(value)):
+            found.setdefault(name.partition("@")[0], []).append(cast("dict[str, Json]", made[0])["address"])
+    return [{"mac": mac, "addresses": found.get(name, [])} for name, mac in sorted(macs.items())]
+
+
 def parse_facts(reply: Reply) -> Json:
     """Read the script's `key=value` lines.
 
@@ -192,4 +227,10 @@ def parse_addresses(reply: Reply) -> Json:
     return cast("list[Json]", sorted(out))
 
 
-PARSERS = {"facts": parse_facts, "peer": parse_peer, "clock": parse_clock, "addresses": parse_addresses}
+PARSERS = {
+    "cards": parse_cards,
+    "facts": parse_facts,
+    "peer": parse_peer,
+    "clock": parse_clock,
+    "addresses": parse_addresses,
+}

@@ -79,7 +79,8 @@ def test_a_group_in_use_stays_and_is_never_empty() -> None:
             in_use = f"{words.GROUP_IN_USE.format('remedy-block')}\n"
             assert await at.type("no host 203.0.113.7") == in_use
             assert await at.type("no object-group network remedy-block") == in_use
-            await at.accept("object-group network remedy-block", "198.51.100.9 255.255.255.0", "range 192.0.2.1 192.0.2.9",
+            await at.accept("object-group network remedy-block", "198.51.100.9 255.255.255.0",
+                            "range 192.0.2.1 192.0.2.9",
                             "192.0.2.77 /32", "no host 203.0.113.7", "end")  # fmt: skip
             assert await at.type("show object-group remedy-block") == (
                 "Network object group remedy-block\n 198.51.100.0 255.255.255.0\n range 192.0.2.1 192.0.2.9\n"
@@ -124,9 +125,11 @@ def test_a_configuration_reads_back_as_itself() -> None:
         async with desk("ios", **router()) as at:
             await at.type(GROUP[0])
             await at.accept(
-                *GROUP[1:], "archive", "path flash:kept", "exit", "ip access-list standard 10", "permit 192.0.2.0 0.0.0.255",
+                *GROUP[1:], "archive", "path flash:kept", "exit", "ip access-list standard 10",
+                "permit 192.0.2.0 0.0.0.255",
                 "deny any log", "access-list 101 permit icmp any any echo", "ipv6 access-list six", "remark one  two",
-                "deny tcp host 2001:DB8::1 any eq 22 log", "interface g0/1", "shutdown", "ip address 192.0.2.1 255.255.255.0",
+                "deny tcp host 2001:DB8::1 any eq 22 log", "interface g0/1", "shutdown",
+                "ip address 192.0.2.1 255.255.255.0",
                 "line vty 0 4", "transport input ssh", "exit", "ip route 0.0.0.0 0.0.0.0 192.0.2.254",
             )  # fmt: skip
             text = at.device.face.running()
@@ -151,7 +154,7 @@ def test_a_change_that_is_not_confirmed_is_taken_back() -> None:
             await at.accept("hostname lost", "end")
             assert "Timer value: 1 min\n" in await at.type("show archive config rollback timer")
             async with asyncio.timeout(5):
-                while at.prompt != "R1#":
+                while at.prompt != "R1#":  # noqa: ASYNC110 -- what is asked has no event
                     await asyncio.sleep(0.02)
             assert await at.type("show archive config rollback timer") == f"{words.NO_PENDING}\n"
             await at.type("configure terminal revert timer 1")
@@ -184,10 +187,10 @@ def test_netmiko_configures_and_saves(ios: Rig) -> None:
         lines = ["ip access-list extended long", *(f"permit tcp any host 192.0.2.{n} eq 22" for n in range(1, 61))]
         said = session.send_config_set(lines, error_pattern="%")
         assert said.endswith("R1#")
-        shown = session.send_command("show ip access-lists long").splitlines()
+        shown = str(session.send_command("show ip access-lists long")).splitlines()
         assert len(shown) == 61
         assert shown[-1] == "    600 permit tcp any host 192.0.2.60 eq 22"
-        assert session.send_command("show running-config | include 192.0.2.6 eq").strip() == (
+        assert str(session.send_command("show running-config | include 192.0.2.6 eq")).strip() == (
             "60 permit tcp any host 192.0.2.6 eq 22"
         )
         assert "[OK]" in session.save_config()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from remedy.actions.containment import boot, deadman, flows, matrix
 from remedy.actions.containment import iptables as by_iptables
 from remedy.actions.containment import nft as by_nft
 from remedy.actions.containment.paths import Paths, pin
+from remedy.actions.containment.places import Network
 from remedy.actions.containment.rules import HostRules, stamp
 from remedy.core.canon import canonical
 from remedy.core.errors import HeldByOther, Refused, TargetUnfit
@@ -82,6 +83,7 @@ class Scene:
     site: Site
     context: Context
     reader: Reader
+    network: Network = field(default_factory=Network)
 
 
 def extend(plan: Plan, scene: Scene) -> Plan:
@@ -283,7 +285,7 @@ def _already(plan: Plan, scene: Scene, found: Found) -> Plan:
             f"{target.name} is already isolated by {owner}",
             hint=f"`remedy incident show {whose.get('incident', '?')}`, or `remedy release {target.name}` first",
         )
-    proven = scene.options.proven
+    proven = tuple(expect for expect in scene.options.proven if expect.layer == "host")
     if not proven:
         raise HeldByOther(
             f"{target.name} is already isolated by {owner}, which this record does not know",

@@ -7,7 +7,7 @@ others: which lines (the vendor's file), and the order of arming, reading back, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from remedy import devices
@@ -17,10 +17,13 @@ from remedy.core.values import Change, Command, Guard, Plan, Probe
 from remedy.devices import Gate, Group, Vendor
 from remedy.probes import device
 
-__all__ = ["BLOCKED", "Desk", "configure", "groups_of", "save"]
+__all__ = ["BLOCKED", "ISOLATED", "PURPOSES", "Desk", "configure", "groups_of", "isolating", "save"]
 
-#: The groups that remedy blocks with, by family.
+#: The groups that remedy blocks attackers with, by family, and those of hosts that are cut off from the world.
 BLOCKED: Final = {4: Group("remedy-block", 4), 6: Group("remedy-block6", 6)}
+ISOLATED: Final = {4: Group("remedy-isolated", 4), 6: Group("remedy-isolated6", 6)}
+#: What a gate is set up for, by the word that `acl prepare` takes.
+PURPOSES: Final = {"block": BLOCKED, "isolate": ISOLATED}
 #: Seconds that typing may take: a line costs a round trip and the device's own work.
 _FIXED, _PER_LINE = 60, 1
 
@@ -80,6 +83,22 @@ class Desk:
         ), ""
 
 
+def isolating(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """The gates of isolated hosts that follow from those of attackers: inwards to the host, and outwards from it.
+
+    Where an attacker is the source the host is the destination, and the other way round in the other direction.
+    The list of the other direction is whatever is applied there, unless the inventory has that gate as well.
+    """
+    turned = {"source": "destination", "destination": "source", "in": "out", "out": "in"}
+    found: dict[tuple[str, str, str], Gate] = {}
+    for gate in gates:
+        found[gate.interface, gate.zone, gate.direction] = replace(gate, matches=turned[gate.matches])
+    for gate in gates:
+        other = replace(gate, acl="", direction=turned[gate.direction])
+        found.setdefault((gate.interface, gate.zone, other.direction), other)
+    return tuple(found.values())
+
+
 def groups_of(families: Sequence[int]) -> tuple[Group, ...]:
     """Remedy's groups of these families."""
     return tuple(BLOCKED[family] for family in sorted(set(families)))
@@ -95,14 +114,14 @@ def configure(lines: Sequence[str], *, through: bool = False) -> Command:
     return _typed("configure", lines, *(["through"] if through else []))
 
 
-def save(name: str, vendor: Vendor) -> Change:
+def save(name: str, vendor: Vendor, layer: str = "perimeter") -> Change:
     """The configuration is saved: only after it was confirmed, and again after it was taken back."""
     return Change(
         why=f"save the configuration of {name}",
         at=name,
         do=_typed("exec", vendor.terminal.save),
         essential=False,
-        layer="perimeter",
+        layer=layer,
         repeats=True,
     )
 

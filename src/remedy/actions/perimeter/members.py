@@ -103,7 +103,7 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
         expects=(*expects, *cells),
         guard=guard,
         notes=(*_counts(moves), *notes, *typing.unproven_timer(why_not)),
-        impact=() if remove else (f"{_total(spans)} are dropped at {desk.name}: {_named(spans)}",),
+        impact=() if remove else (f"{desk.name} drops {_total(spans)}: {_named(spans)}",),
         card=typing.card(plan, desk.vendor, undo),
         facts=facts,
     )

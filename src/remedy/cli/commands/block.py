@@ -87,4 +87,6 @@ def command(
         made = Acting(
             "block", around, screen, checks=lambda: blocking.check(around, spans, found), all_or_none=all_or_none
         )
-        return made.carry(jobs, incident)
+        code = made.carry(jobs, incident)
+        blocking.remember(around, made.outcomes)
+        return code

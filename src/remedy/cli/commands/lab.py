@@ -45,7 +45,13 @@ def _progress(line: str) -> None:
 
 @command.command("up")
 @click.option("--hosts", type=click.IntRange(0, 200), default=0, metavar="N", help="That many plain hosts besides.")
-@click.option("--with", "extra", multiple=True, metavar="NAME", help="An optional host, such as sys01 (real systemd).")
+@click.option(
+    "--with",
+    "extra",
+    multiple=True,
+    metavar="NAME",
+    help="An optional host: sys01 (real systemd), or a network device: core01, asa01, sw01.",
+)
 @click.option(
     "--inventory-dir",
     type=click.Path(path_type=Path),

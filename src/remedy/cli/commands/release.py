@@ -57,7 +57,11 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, older_th
             incident = around.incident(f"release {', '.join(names)}")
         jobs = [
             Job(
-                Release(replay.proven_cells(plans[name], {*runs, *names}) if name in plans else (), force),
+                Release(
+                    replay.proven_cells(plans[name], {*runs, *names}) if name in plans else (),
+                    force,
+                    replay.elsewhere_of(around.record, name),
+                ),
                 around.target(name),
                 around.site(name),
                 around.context(incident),

@@ -28,37 +28,41 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
     """Go on with runs that were interrupted: by Ctrl-C, a crash, a lost connection or a power cut.
 
     Nothing the record says of the target is believed: every step's effect is asked for anew, and only what is
-    missing is sent. The approval given when the run began still holds.
+    missing is sent. The approval given when the run began still holds. Without RUN, addresses that were blocked for a
+    time which is over are taken off as well.
     """
     with world(common(ctx, given)) as around:
-        from remedy.core.errors import RemedyError  # noqa: PLC0415 -- lazily
+        from remedy.cli import blocking  # noqa: PLC0415 -- lazily
+        from remedy.core.errors import RemedyError  # noqa: PLC0415
         from remedy.engine import fleet, replay  # noqa: PLC0415
         from remedy.engine.outcome import Outcome  # noqa: PLC0415
 
         screen = screen_of(around.options, around)
         around.observe = Acting("resume", around, screen).observe
         found = [replay.read(around.record, run) for run in runs] or list(replay.unfinished(around.record))
-        if not found:
+        ends: list[tuple[str, Outcome | RemedyError]] = []
+        if found:
+            engine = around.engine()
+            with stopping(engine, screen, [run.plan.run for run in found]):
+                ended = fleet.each(found, lambda run: replay.resume(engine, run))
+            ends = [(run.plan.target, one) for run, one in zip(found, ended, strict=True)]
+        else:
             screen.say("no run was interrupted", talk=True)
-            if around.options.json or around.options.jsonl:
-                document.emit(document.whole("resume", "", 0, []), around.redact)
-            return 0
-        engine = around.engine()
+        if not runs:
+            ends += blocking.take_off(around)
         documents: list[dict[str, Json]] = []
         codes: list[int] = []
-        with stopping(engine, screen, [run.plan.run for run in found]):
-            ended = fleet.each(found, lambda run: replay.resume(engine, run))
-        for run, result in zip(found, ended, strict=True):
+        for target, result in ends:
             if isinstance(result, Outcome):
                 if not (around.options.json or around.options.jsonl):
                     screen.outcome(result)
                 documents.append(document.of_outcome(result, around.record.head()[1]))
                 codes.append(result.exit_code)
             elif isinstance(result, RemedyError):
-                screen.error(run.plan.target, result)
-                documents.append(document.of_error(run.plan.target, result))
+                screen.error(target, result)
+                documents.append(document.of_error(target, result))
                 codes.append(result.exit_code)
-        if found:
+        if ends:
             around.record.checkpoint()
         code = fleet.exit_code(codes)
         if around.options.json or around.options.jsonl:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,56 +57,35 @@ def command(
     with world(common(ctx, given)) as around:
         if expired == bool(addresses or files):
             raise UsageError("name addresses, or --expired", hint="remedy unblock 203.0.113.7")
-        from remedy.actions.unblock import Unblock  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.actions.perimeter.members import spans_of  # noqa: PLC0415 -- lazily, with all below it
         from remedy.cli import blocking  # noqa: PLC0415
-        from remedy.devices.addresses import touched  # noqa: PLC0415
-        from remedy.engine import blocks  # noqa: PLC0415
-        from remedy.engine.job import Job  # noqa: PLC0415
 
-        found = blocking.devices(around, patterns)
-        there = blocks.standing(around.record)
-        due = _expired(around, [one.name for one in found]) if expired else None
-        if due == {}:
-            screen_of(around.options, around).say("nothing is due", talk=True)
-            return Acting("unblock", around, screen_of(around.options, around)).end("", 0)
-        spans = _named(blocking.addresses(addresses, files)) if due is None else ()
-        incident = around.incident(f"unblock {'what has expired' if expired else ', '.join(addresses[:3])}")
-        jobs = []
-        for one in found:
-            mine = spans if due is None else due.get(one.name, ())
-            if not mine:
-                continue
-            theirs = [b for b in there if b.device == one.name and touched(b.spans, mine)]
-            jobs.append(
-                Job(
-                    Unblock(one.vendor.name, one.gates, tuple(map(str, mine)), blocking.cells(around, theirs)),
-                    around.target(one.name),
-                    blocking.site(around, one.name, mine),
-                    around.context(incident),
-                )
-            )
         made = Acting("unblock", around, screen_of(around.options, around), all_or_none=all_or_none)
-        return made.carry(jobs, incident)
+        if expired:
+            names = [one.name for one in blocking.devices(around, patterns)] if patterns else None
+            jobs = blocking.expiring(around, names)
+            if not jobs:
+                made.screen.say("nothing is due", talk=True)
+                return made.end("", 0)
+            incidents = {job.context.incident for job in jobs}
+            incident = incidents.pop() if len(incidents) == 1 else ""
+        else:
+            spans = spans_of(blocking.addresses(addresses, files))
+            found = blocking.devices(around, patterns)
+            incident = _incident(around, spans)
+            jobs = [blocking.unblocking(around, one, spans, incident) for one in found]
+        code = made.carry(jobs, incident)
+        blocking.remember(around, made.outcomes)
+        return code
 
 
-def _named(texts: tuple[str, ...]) -> tuple[Span, ...]:
-    from remedy.actions.perimeter.members import spans_of  # noqa: PLC0415 -- lazily
-
-    return spans_of(texts)
-
-
-def _expired(around: World, names: list[str]) -> dict[str, tuple[Span, ...]]:
-    """What has run out on each of these devices, and is blocked there by no other run that goes on."""
-    from remedy.cli import blocking  # noqa: PLC0415 -- lazily
-    from remedy.devices.addresses import merged, subtract  # noqa: PLC0415
+def _incident(around: World, spans: Sequence[Span]) -> str:
+    """That of the blocks, where they have one in common; else as always."""
+    from remedy.devices.addresses import touched  # noqa: PLC0415 -- lazily
     from remedy.engine import blocks  # noqa: PLC0415
 
-    standing = blocks.standing(around.record)
-    over = set(blocks.expired(standing, blocking.now().timestamp()))
-    due: dict[str, tuple[Span, ...]] = {}
-    for name in names:
-        ended = [span for one in over if one.device == name for span in one.spans]
-        going = [span for one in standing if one.device == name and one not in over for span in one.spans]
-        if left := subtract(merged(ended), going):
-            due[name] = left
-    return due
+    theirs = {one.incident for one in blocks.standing(around.record) if touched(one.spans, spans)}
+    if len(theirs) == 1 and not around.options.incident:
+        return theirs.pop()
+    few = ", ".join(map(str, spans[:3]))
+    return around.incident(f"unblock {few}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,11 @@ from remedy.cli.options import common, reading
 from remedy.cli.world import world
 from remedy.core.canon import Json
 from remedy.core.errors import RemedyError, UsageError
+
+if TYPE_CHECKING:
+    from remedy.cli.screen import Screen
+    from remedy.cli.world import World
+    from remedy.engine.outcome import Outcome
 
 _UNVERIFIED = 22
 
@@ -35,25 +40,32 @@ Examples:
 def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: bool, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
     """Re-read the rules and re-ask every vantage of an incident's isolations while it is open.
 
-    A removed rule or a path that opened raises an alarm, on screen and in the record. Nothing is changed unless
-    --put-back is given.
+    A removed rule or a path that opened raises an alarm, on screen and in the record. Nothing is put back unless
+    --put-back is given. Addresses that the incident has blocked for a time which is over are taken off.
     """
     with world(common(ctx, given)) as around:
-        from remedy.engine import fleet, inspect, limits, replay  # noqa: PLC0415 -- lazily
+        from remedy.cli import blocking  # noqa: PLC0415 -- lazily
+        from remedy.engine import blocks, fleet, inspect, limits, replay  # noqa: PLC0415
         from remedy.record import incidents  # noqa: PLC0415
 
         screen = screen_of(around.options, around)
         incidents.show(around.record, name)
         engine = around.engine()
-        code = 0
+        code, looked = 0, False
         with stopping(engine, screen):
             while True:
                 runs = limits.isolated(around.record)
                 plans = [p for run in runs.values() if (p := replay.read(around.record, run).plan).incident == name]
-                if not plans:
-                    raise UsageError(f"{name} has no host isolated", hint="`remedy incident show` tells its story")
+                timed = any(one.until and one.incident == name for one in blocks.standing(around.record))
+                if not plans and not timed and not looked:
+                    raise UsageError(
+                        f"{name} has no host isolated, and nothing blocked for a time",
+                        hint="`remedy incident show` tells its story",
+                    )
+                looked = True
+                ends = blocking.take_off(around, incident=name)
                 drifts = [inspect.look(engine, plan) for plan in plans]
-                documents: list[dict[str, Json]] = []
+                documents = [_told(around, screen, *end) for end in ends]
                 for drift in drifts:
                     documents.append(document.of_drift(drift))
                     screen.drift(drift)
@@ -66,6 +78,7 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
                             else:
                                 screen.outcome(restored)
                 code = 0 if all(drift.holds for drift in drifts) else _UNVERIFIED
+                code = fleet.exit_code([code, *(one.exit_code for _, one in ends)])
                 if around.options.json or around.options.jsonl:
                     document.emit(document.whole("watch", name, code, documents), around.redact)
                 until = time.monotonic() + every
@@ -73,3 +86,13 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
                     time.sleep(0.2)
                 if once or engine.stop.is_set():
                     return code
+
+
+def _told(around: World, screen: Screen, target: str, end: Outcome | RemedyError) -> dict[str, Json]:
+    """Show how taking off what has run out ended on a device; its part of the document."""
+    if isinstance(end, RemedyError):
+        screen.error(target, end)
+        return document.of_error(target, end)
+    if not (around.options.json or around.options.jsonl):
+        screen.outcome(end)
+    return document.of_outcome(end, around.record.head()[1])

@@ -314,28 +314,34 @@ def _standing(acl: Acl, wanted: Rule, applied: Applied) -> GateState:
     if applied.failed or number in applied.refused:
         what = f"list {acl.name}" if applied.failed else f"rule {number} of list {acl.name}"
         return GateState("inactive", f"{what} is marked (Failed): the hardware has no room for it")
-    before = [one for one in acl.rules[: acl.rules.index(rule)] if not _remedys(one, wanted)]
+    before = [one for one in acl.rules[: acl.rules.index(rule)] if not _remedys(one)]
     if before:
         return GateState("shadowed", f"rule {before[0].number} of list {acl.name} decides before it")
     return GateState("ready", hits=applied.hits.get(number, -1))
 
 
-def _remedys(rule: Rule, wanted: Rule) -> bool:
-    """Whether a rule is remedy's for the other side of the same group."""
-    turned = replace(wanted, source=wanted.destination, destination=wanted.source)
-    return _plain(rule) in {_plain(wanted), _plain(turned)}
+def _remedys(rule: Rule) -> bool:
+    """Whether a rule does nothing but drop a group of remedy's: it cannot let anything through."""
+    sides = sorted((rule.source.group.lower(), rule.destination.group.lower()))
+    bare = Endpoint()
+    plain = _plain(replace(rule, source=bare, destination=bare))
+    spans = rule.source.spans or rule.destination.spans or rule.source.ports or rule.destination.ports
+    ours = not sides[0] and sides[1].startswith("remedy-") and not spans
+    return ours and plain == Rule("deny", rule.family)
 
 
 def _above(acl: Acl, wanted: Rule) -> int | None:
     """The number that the rule gets below all that are not remedy's; None when there is none.
 
-    One for sources, the one below it for destinations: two gates that are prepared from one answer never meet on one
-    number, where the device would merge their rules into one that meets nothing.
+    One for sources, the one below it for destinations, those of isolated hosts below both: two gates that are prepared
+    from one answer never meet on one number, where the device would merge their rules into one that meets nothing.
     """
-    numbers = [rule.number for rule in acl.rules if rule.number is not None and not _remedys(rule, wanted)]
+    numbers = [rule.number for rule in acl.rules if rule.number is not None and not _remedys(rule)]
     numbers += [int(match[1]) for line in acl.unknown if (match := re.match(r"rule (\d{1,9})\b", line.text))]
-    number = min(numbers, default=TOP) - (1 if wanted.source.group else 2)
-    taken = {rule.number for rule in acl.rules if _remedys(rule, wanted) and _plain(rule) != _plain(wanted)}
+    group = wanted.source.group or wanted.destination.group
+    place = (1 if wanted.source.group else 2) + (2 if group.lower().startswith("remedy-isolated") else 0)
+    number = min(numbers, default=TOP) - place
+    taken = {rule.number for rule in acl.rules if _remedys(rule) and _plain(rule) != _plain(wanted)}
     return number if number >= 0 and number not in taken else None
 
 

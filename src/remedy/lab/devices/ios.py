@@ -105,7 +105,9 @@ class Ios(Face):
     def log_line(self, module: str, text: str) -> str:
         """`*Nov 20 13:00:00.123: %SYS-5-CONFIG_I: …` ("System Message Guide", format)."""
         now = self.device.now()
-        return f"*{now:%b} {now.day:>2} {now:%H:%M:%S}.{now.microsecond // 1000:03}: %{module.replace('/', '-')}: {text}"
+        return (
+            f"*{now:%b} {now.day:>2} {now:%H:%M:%S}.{now.microsecond // 1000:03}: %{module.replace('/', '-')}: {text}"
+        )
 
     def wanted(self) -> Wanted:
         """Lists at interfaces."""

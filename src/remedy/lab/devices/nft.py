@@ -22,8 +22,10 @@ stops it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -36,6 +38,8 @@ __all__ = ["Nft"]
 
 #: The mark of a flow whose opener was refused.
 _REFUSED: Final = "0x72656d64"
+#: How often a switch looks for cables that were plugged in, in seconds.
+_GLANCE: Final = 0.2
 _FAMILIES: Final = ((4, "ip"), (6, "ip6"))
 _DISCOVERY: Final = (
     "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } return"
@@ -68,6 +72,8 @@ class Nft:
         self._names = {there: own for own, there in self._interfaces.items()}
         self._ports = Ports(self._interfaces) if switch else None
         self._before: _Script | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._wanted = Wanted()
         self._keys: dict[str, str] = {}
 
     async def enforce(self, wanted: Wanted) -> None:
@@ -87,8 +93,24 @@ class Nft:
             raise
         self._before = script
         self._keys = script.keys
+        self._wanted = wanted
         if self._ports is not None:
             await self._ports.apply(wanted.ports)
+            if self._watching is None:
+                self._watching = asyncio.create_task(self._watch(self._ports))
+
+    async def _watch(self, ports: Ports) -> None:
+        """Put cables that are plugged in later where they belong."""
+        before: list[tuple[int, str]] = []
+        while True:
+            await asyncio.sleep(_GLANCE)
+            found = socket.if_nameindex()
+            if found != before:
+                try:
+                    await ports.apply(self._wanted.ports)
+                except OSError:
+                    continue  # pulled out again meanwhile
+                before = found
 
     async def hits(self) -> Mapping[str, int]:
         """Packets met by each rule under its key; by each blocked source under `blocked:ADDRESS`."""

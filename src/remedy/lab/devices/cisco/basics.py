@@ -136,7 +136,8 @@ class Basics(Part):
             head = f"interface {named(call)}\n"
             text = "!\n" + "".join(s for s in re.split(r"(?m)^!\n", text) if s.startswith(head))
         size = len(text.encode())
-        return f"Building configuration...\n\nCurrent configuration : {size} bytes\n{text}{'' if 'interface' in call else '!'}\nend\n\n"
+        tail = "" if "interface" in call else "!\n"
+        return f"Building configuration...\n\nCurrent configuration : {size} bytes\n{text}{tail}end\n\n"
 
     @command("show startup-config", views=("privileged",), reads=True)
     def show_startup(self, login: Login, call: Call) -> str:
@@ -153,7 +154,8 @@ class Basics(Part):
         del login, call
         minutes = int(self.device.uptime())
         return (
-            "Cisco IOS Software, ISR Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version 15.5(3)S5, RELEASE SOFTWARE (fc2)\n"
+            "Cisco IOS Software, ISR Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version 15.5(3)S5,"
+            " RELEASE SOFTWARE (fc2)\n"
             "Copyright (c) 1986-2017 by Cisco Systems, Inc.\n\n"
             f"{self.hostname} uptime is {minutes // 1440} days, {minutes // 60 % 24} hours, {minutes % 60} minutes\n"
             "System returned to ROM by reload\n\nConfiguration register is 0x2102\n"
@@ -172,7 +174,7 @@ class Basics(Part):
         del call
         lines = ["    Line       User       Host(s)              Idle       Location"]
         for number, visitor in enumerate(self.device.visitors.values()):
-            mark = "*" if visitor is login else " "
+            mark = "*" if id(visitor) == id(login) else " "
             lines.append(f"{mark} {number + 2:>2} vty {number}     {visitor.user:<10} idle                 00:00:00")
         return "\n".join([*lines, ""])
 
@@ -255,9 +257,11 @@ class Basics(Part):
 class Kept(Part):
     """Lines that a real configuration has and the lab makes nothing of: kept, shown, undone, secrets and all."""
 
-    _WORDS: Final = ("version", "service", "username", "enable secret", "enable password", "logging", "ntp", "snmp-server",
-                     "ip domain", "ip ssh", "ip route", "ipv6 route", "ip http", "ip name-server", "aaa", "clock",
-                     "banner", "ip cef", "ipv6 unicast-routing", "boot", "crypto", "spanning-tree", "login")  # fmt: skip
+    _WORDS: Final = (
+        "version", "service", "username", "enable secret", "enable password", "logging", "ntp", "snmp-server",
+        "ip domain", "ip ssh", "ip route", "ipv6 route", "ip http", "ip name-server", "aaa", "clock", "banner",
+        "ip cef", "ipv6 unicast-routing", "boot", "crypto", "spanning-tree", "login",
+    )  # fmt: skip
 
     def __init__(self, face: Face) -> None:
         """None."""

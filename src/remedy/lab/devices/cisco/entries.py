@@ -61,8 +61,10 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """`family`; whether IPv4 networks have wildcard bits or masks; whether entries of both families may stand in one
-    list (`mixed`, ASA); whether only sources are written (`standard`). `has_group` tells a group that may be used.
+    """How a list's entries are written.
+
+    IPv4 networks have `wildcard` bits, or masks; `mixed`: entries of both families may stand in one list (ASA);
+    `standard`: only sources are written. `has_group` tells a group that may be used.
     """
 
     family: int
@@ -70,18 +72,17 @@ class Syntax:
     mixed: bool = False
     standard: bool = False
     has_group: Callable[[str, int], bool] = lambda _name, _family: True
-    family_of: Callable[[str], int] = lambda _name: 4
 
 
 @dataclass(slots=True)
 class Entry:
-    """One entry. `words` are as kept, action first; `groups` the object groups it names."""
+    """One entry. `words` are as kept, action first; `groups` the object groups it names; `families` those it is for."""
 
     action: str
     words: list[str]
     rule: Rule
     groups: tuple[str, ...] = ()
-    inactive: bool = False
+    families: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -146,7 +147,8 @@ def read(action: str, text: str, column: int, syntax: Syntax) -> Entry:
         enabled=not inactive,
         rest=(*rest, *(("wildcard",) if reader.odd else ())),
     )
-    return Entry(action, [action, *reader.kept], rule, tuple(reader.groups), inactive)
+    families = {"icmp": (4,), "icmpv6": (6,)}.get(protocol, tuple(reader.families) or (4, 6))
+    return Entry(action, [action, *reader.kept], rule, tuple(reader.groups), families if syntax.mixed else (family,))
 
 
 def _protocol(reader: _Reader) -> str:
@@ -195,8 +197,6 @@ def _address(reader: _Reader) -> tuple[tuple[Span, ...], str]:
         name = reader.take()
         if not reader.syntax.has_group(name, reader.syntax.family):
             raise here
-        if reader.syntax.mixed:
-            reader.families.add(reader.syntax.family_of(name))
         reader.groups.append(name)
         reader.kept += ["object-group", name]
         return (), name

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from remedy.lab.devices.cisco import words
 from remedy.lab.devices.cisco.lists import AccessLists
 from remedy.lab.devices.enforce import Stage
 from remedy.lab.devices.face import Face, Part, Refusal, View, command
@@ -31,6 +30,7 @@ _TYPES: Final = ("GigabitEthernet", "FastEthernet", "Ethernet", "TenGigabitEther
                  "Port-channel", "Management")  # fmt: skip
 _NAME: Final = re.compile(r"([A-Za-z-]+)\s?(\d[\d/.:]*)")
 _SHOW: Final = ("exec", "privileged")
+_KEPT: Final = ("duplex", "speed", "ipv6 address", "negotiation", "mtu", "cdp")
 WHICH: Final = "{ <iface:iface> | <itype:itype> <inumber:inumber> }"
 
 
@@ -134,7 +134,9 @@ class Interfaces(Part):
         """Shut it down, or bring it up."""
         self._here(login).up = "no" in call
 
-    @command("ip access-group <acl:word> { in | out }", "ipv6 traffic-filter <acl:word> { in | out }", views=("interface",))
+    @command(
+        "ip access-group <acl:word> { in | out }", "ipv6 traffic-filter <acl:word> { in | out }", views=("interface",)
+    )
     def apply(self, login: Login, call: Call) -> None:
         """Filter with a list, in place of the one before; it may come into being later."""
         family = 6 if call.words[0] == "ipv6" else 4
@@ -149,14 +151,14 @@ class Interfaces(Part):
         if call.get("acl", lists.get((family, call.words[-1]), "")) == lists.get((family, call.words[-1])):
             lists.pop((family, call.words[-1]), None)
 
-    @command(*(f"{word} <text>" for word in ("duplex", "speed", "ipv6 address", "switchport", "negotiation", "mtu", "cdp")),
-             "no switchport", "ipv6 enable", views=("interface",))  # fmt: skip
+    @command(
+        *(f"{word} <text>" for word in (*_KEPT, "switchport")), "no switchport", "ipv6 enable", views=("interface",)
+    )
     def keep(self, login: Login, call: Call) -> None:
         """Lines the lab makes nothing of."""
         self._here(login).lines[" ".join(call.words)] = None
 
-    @command(*(f"no {word} [ <text> ]" for word in ("duplex", "speed", "ipv6 address", "negotiation", "mtu", "cdp")),
-             views=("interface",))  # fmt: skip
+    @command(*(f"no {word} [ <text> ]" for word in _KEPT), views=("interface",))
     def drop(self, login: Login, call: Call) -> None:
         """Forget them."""
         port, start = self._here(login), " ".join(call.words[1:])
@@ -170,7 +172,9 @@ class Interfaces(Part):
         del login
         ports = [self._find(call)] if len(call.words) > 3 else list(self.interfaces.values())  # noqa: PLR2004
         links = await self.device.enforcer.links()
-        return "".join(f"{line}\n" for port in ports for line in self._ip(port, up=port.up and links.get(port.name, True)))
+        return "".join(
+            f"{line}\n" for port in ports for line in self._ip(port, up=port.up and links.get(port.name, True))
+        )
 
     @staticmethod
     def _ip(port: Interface, *, up: bool) -> Iterator[str]:
@@ -212,8 +216,8 @@ class Interfaces(Part):
         for port in ports:
             lines.append(f"{port.name} is {'up' if port.up else 'administratively down'}, line protocol is up")
             lines.append("  IPv6 is enabled")
-            lines += [f"  Inbound access list {name}" for (f, way), name in port.lists.items() if f == 6 and way == "in"]  # noqa: PLR2004
-            lines += [f"  Outgoing access list {name}" for (f, way), name in port.lists.items() if f == 6 and way == "out"]  # noqa: PLR2004
+            for way, word in (("in", "Inbound"), ("out", "Outgoing")):
+                lines += [f"  {word} access list {port.lists[6, way]}"] if (6, way) in port.lists else []
         return "".join(f"{line}\n" for line in lines)
 
     @command("show { ip arp | arp }", views=_SHOW, reads=True)

@@ -78,7 +78,9 @@ class AccessLists(Part):
     def refers_to(self, group: str) -> bool:
         """Whether an entry names the group."""
         return any(
-            isinstance(line, Entry) and group in line.groups for acl in self.lists.values() for line in acl.lines.values()
+            isinstance(line, Entry) and group in line.groups
+            for acl in self.lists.values()
+            for line in acl.lines.values()
         )
 
     def placed(self, family: int, name: str, reaches: str) -> tuple[Placed, ...]:
@@ -94,9 +96,7 @@ class AccessLists(Part):
 
     # views
 
-    @command(
-        "ip access-list { extended | standard } <acl:word>", "ipv6 access-list <acl:word>", views=("config",)
-    )
+    @command("ip access-list { extended | standard } <acl:word>", "ipv6 access-list <acl:word>", views=("config",))
     def enter(self, login: Login, call: Call) -> None:
         """Make a list, or enter it."""
         kind = "ipv6" if call.words[0] == "ipv6" else call.words[2]
@@ -134,8 +134,8 @@ class AccessLists(Part):
 
     # entries
 
-    @command("{ permit | deny } <text>", f"{_SEQ} {{ permit | deny }} <text>", f"sequence {_SEQ} {{ permit | deny }} <text>",
-             views=_VIEWS)  # fmt: skip
+    @command("{ permit | deny } <text>", f"{_SEQ} {{ permit | deny }} <text>",
+             f"sequence {_SEQ} {{ permit | deny }} <text>", views=_VIEWS)  # fmt: skip
     def add(self, login: Login, call: Call) -> None:
         """Add an entry."""
         self._add(login, call, self.lists[login.view.key])

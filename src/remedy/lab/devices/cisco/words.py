@@ -31,7 +31,7 @@ NO_ARCHIVE: Final = "%Turn config archive on before using Rollback Confirmed Cha
 NO_PENDING: Final = "%No Rollback Confirmed Change pending"
 PENDING: Final = "%A Rollback Confirmed Change is already pending"
 BAD_SECRETS: Final = "% Bad secrets"
-NO_SECRET: Final = "% No password set"
+NO_SECRET: Final = "% No password set"  # noqa: S105 -- a message
 LOCKED: Final = "Configuration mode locked exclusively by user '{by}' process '3' from terminal '0'. Please try later."
 SAVE_FAILED: Final = "startup-config file open failed (No space left on device)"
 

@@ -12,6 +12,7 @@ Followed: the same references as `ports`; the columns are those of captured outp
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from remedy.lab.devices.face import Part, command
@@ -66,6 +67,25 @@ class Tables(Part):
             heard = ports.get(found.mac)
             vlan, port = (str(heard.vlan), heard.port) if heard else ("N/A", found.interface)
             lines.append(f"{found.address:<15} {_dashed(found.mac)} {vlan:<8} {short_name(port):<24} {16:<5} D")
+        return "\n".join([*lines, ""])
+
+    @command("display ipv6 neighbors { <ip6:ip6> | all | dynamic }", reads=True)
+    async def neighbors(self, login: Login, call: Call) -> str:
+        """The table of resolved IPv6 addresses (`display ipv6 neighbors`, Layer 3—IP Services Command Reference)."""
+        del login
+        ports = {h.mac: h for h in await self.device.enforcer.heard()}
+        wanted = call.get("ip6") and str(ipaddress.IPv6Address(call["ip6"]))
+        lines = [
+            "Type: S-Static    D-Dynamic    O-Openflow     R-Rule    IS-Invalid static",
+            "IPv6 address                            MAC address    VLAN/VSI   Interface      State T  Aging",
+        ]
+        for found in await self.device.enforcer.neighbours():
+            if ":" not in found.address or wanted not in {"", found.address}:
+                continue
+            heard = ports.get(found.mac)
+            vlan, port = (str(heard.vlan), heard.port) if heard else ("--", found.interface)
+            address = found.address.upper()
+            lines.append(f"{address:<39} {_dashed(found.mac)} {vlan:<10} {short_name(port):<14} REACH D  30")
         return "\n".join([*lines, ""])
 
     @command("display vlan brief", reads=True)

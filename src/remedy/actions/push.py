@@ -1,0 +1,68 @@
+"""Push a rule file to a network device: its rules become the content of lists of remedy's own.
+
+Decides nothing of its own: what is written where is in `perimeter.lists`. The file's text and the moment it was read
+are options, so that planning twice gives the same plan, and the record has the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from remedy.actions import params
+from remedy.actions.perimeter import lists
+from remedy.actions.perimeter.device import Desk
+from remedy.actions.perimeter.harm import Way
+from remedy.core.ports import Reader
+from remedy.core.values import Context, Plan, Site, Target
+from remedy.devices import named, rulefile
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Make lists of one device hold the rules of a file. `vendor` is the inventory's.
+
+    `text` is the file, `file` its name, `now` (RFC 3339 UTC) the moment it was read, which `for 24h` counts from.
+    `acl` and `replace` are as in `lists.Wish`. `ways` are how we reach the device ourselves, `keep` who must stay
+    reachable, with addresses. `seconds` is the device's own timer.
+    """
+
+    name: ClassVar[str] = "push"
+    vendor: str = ""
+    text: str = ""
+    file: str = ""
+    now: str = "1970-01-01T00:00:00+00:00"
+    acl: str = ""
+    replace: bool = False
+    ways: tuple[Way, ...] = ()
+    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    seconds: int = 120
+
+    def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
+        """Read the device and say exactly what would be typed. Raises Refused, TargetUnfit, UsageError."""
+        now = datetime.fromisoformat(self.now)
+        wish = lists.Wish(
+            rulefile.read(self.text, now=now, name=self.file),
+            now,
+            self.seconds,
+            acl=self.acl,
+            replace=self.replace,
+            ways=self.ways,
+            keep=dict(self.keep),
+        )
+        return lists.extend(
+            Plan(
+                action=self.name,
+                target=target.name,
+                run=context.run,
+                incident=context.incident,
+                anchor=context.anchor,
+                params=params(self),
+            ),
+            Desk(target.name, named(self.vendor), reader),
+            wish,
+        )
+
+
+ACTION = Push
