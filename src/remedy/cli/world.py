@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import os
 import secrets
 import socket
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from remedy import __version__
 from remedy.cli.options import Common
-from remedy.core.errors import UsageError
+from remedy.core.errors import RemedyError, UsageError
 from remedy.core.values import Context, Plan, Reply, Secret, Site, Target, Transfer, Vantage
 
 if TYPE_CHECKING:  # imported when used: start-up pays for none of them
@@ -63,9 +64,12 @@ class Redactor:
     known: set[str] = field(default_factory=set)
 
     def add(self, value: str) -> str:
-        """Remember a secret's value; one shorter than four characters would hide half of every text."""
+        """Remember a secret's value, as it is and as JSON writes it.
+
+        One shorter than four characters would hide half of every text.
+        """
         if len(value) >= 4:  # noqa: PLR2004 -- see above
-            self.known.add(value)
+            self.known |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         return value
 
     def __call__(self, text: str) -> str:
@@ -104,6 +108,8 @@ class World:
             from remedy.inventory import load  # noqa: PLC0415 -- yaml
 
             self._inventory = load(self.inventory_path(), user=os.environ.get("USER", "root"))
+            for written in self._inventory.in_clear():
+                self.redact.add(written)
         return self._inventory
 
     def inventory_path(self) -> Path:
@@ -363,18 +369,19 @@ class World:
 
 @contextlib.contextmanager
 def world(options: Common) -> Iterator[World]:
-    """A world for one command, closed at its end."""
+    """A world for one command, closed at its end. An error on its way out has every known secret masked."""
     made = World(options)
     try:
         yield made
+    except RemedyError as error:
+        error.message, error.where, error.hint = map(made.redact, (error.message, error.where, error.hint))
+        raise
     finally:
         made.close()
 
 
 def complete_database(path: str, incomplete: str) -> Sequence[str]:
     """Names of databases for shell completion; silent when there is no inventory."""
-    from remedy.core.errors import RemedyError  # noqa: PLC0415
-
     try:
         found = World(Common(inventory=path)).inventory.databases()
     except (RemedyError, OSError):
@@ -384,8 +391,6 @@ def complete_database(path: str, incomplete: str) -> Sequence[str]:
 
 def complete_host(path: str, incomplete: str) -> Sequence[str]:
     """Host and group names for shell completion; silent when there is no inventory."""
-    from remedy.core.errors import RemedyError  # noqa: PLC0415
-
     try:
         inventory = World(Common(inventory=path)).inventory
     except (RemedyError, OSError):

@@ -16,7 +16,7 @@ from typing import Final
 from remedy.backups.values import Database
 from remedy.core.errors import InventoryError, UnknownTarget
 from remedy.core.values import Target
-from remedy.inventory import credentials, jump, nested, target
+from remedy.inventory import credentials, jump, nested, secrecy, target
 from remedy.inventory import databases as declarations
 from remedy.inventory import policy as policies
 from remedy.inventory.draft import Draft, DraftGroup
@@ -26,41 +26,16 @@ from remedy.inventory.templates import Renderer
 
 #: Names Ansible keeps for itself; `ansible-inventory --list` leaves them out, set by a file or not.
 INTERNAL: Final = frozenset(
-    [
-        "ansible_async_path",
-        "ansible_collection_name",
-        "ansible_config_file",
-        "ansible_dependent_role_names",
-        "ansible_diff_mode",
-        "ansible_facts",
-        "ansible_forks",
-        "ansible_inventory_sources",
-        "ansible_limit",
-        "ansible_play_batch",
-        "ansible_play_hosts",
-        "ansible_play_hosts_all",
-        "ansible_play_role_names",
-        "ansible_playbook_python",
-        "ansible_role_name",
-        "ansible_role_names",
-        "ansible_run_tags",
-        "ansible_skip_tags",
-        "ansible_verbosity",
-        "ansible_version",
-        "inventory_dir",
-        "inventory_file",
-        "inventory_hostname",
-        "inventory_hostname_short",
-        "groups",
-        "group_names",
-        "hostvars",
-        "playbook_dir",
-        "play_hosts",
-        "role_name",
-        "role_names",
-        "role_path",
-        "role_uuid",
-    ]
+    (
+        *("ansible_async_path", "ansible_collection_name", "ansible_config_file"),
+        *("ansible_dependent_role_names", "ansible_diff_mode", "ansible_facts", "ansible_forks"),
+        *("ansible_inventory_sources", "ansible_limit", "ansible_play_batch", "ansible_play_hosts"),
+        *("ansible_play_hosts_all", "ansible_play_role_names", "ansible_playbook_python", "ansible_role_name"),
+        *("ansible_role_names", "ansible_run_tags", "ansible_skip_tags", "ansible_verbosity"),
+        *("ansible_version", "inventory_dir", "inventory_file", "inventory_hostname"),
+        *("inventory_hostname_short", "groups", "group_names", "hostvars", "playbook_dir", "play_hosts"),
+        *("role_name", "role_names", "role_path", "role_uuid"),
+    )
 )
 _MAX_LINES: Final = 1_000_000
 
@@ -107,6 +82,7 @@ class Inventory:
         self.groups: dict[str, Group] = {name: self._group(group) for name, group in draft.groups.items()}
         self._layers: dict[frozenset[str], Variables] = {}
         self._renderers: dict[str, Renderer] = {}
+        self._clear: frozenset[str] | None = None
 
     def _group(self, group: DraftGroup) -> Group:
         return Group(
@@ -159,10 +135,31 @@ class Inventory:
             name: target.plain(located.value) for name, located in self.located(host).items() if name not in INTERNAL
         }
 
+    def in_clear(self) -> frozenset[str]:
+        """Every secret that stands in the inventory in clear, so that it can be kept out of whatever is written.
+
+        What is part of a name that is shown anyway is left out, and so are the shortest: by their name they are masked
+        all the same.
+        """
+        if self._clear is None:
+            draft, files = self._draft, self._files
+            layers = [*(one.vars for one in draft.groups.values()), *(one.vars for one in draft.hosts.values())]
+            layers += [*files.groups.values(), *files.hosts.values()]
+            settings = [(name, located.value) for layer in layers for name, located in layer.items()]
+            clear = {secret for name, value in settings for secret in credentials.in_clear(name, value)}
+            self._clear = secrecy.worth(clear, {*self.hosts, *self.groups, *(name for name, _ in settings)})
+        return self._clear
+
     def shown(self, host: str) -> dict[str, object]:
-        """`variables` fit for people and logs: secrets as `<secret env:NAME>`, encrypted values as `<secret vault>`."""
-        return {
-            name: target.plain(credentials.masked(name, located.value))
+        """`variables` fit for people and logs: secrets as `<secret env:NAME>`, encrypted values as `<secret vault>`.
+
+        Secrets are found by the name of their variable, by their form, and by their value.
+        """
+        return self._shown(secrecy.remover(self.in_clear()))(host)
+
+    def _shown(self, remove: Callable[[str], str]) -> Callable[[str], dict[str, object]]:
+        return lambda host: {
+            name: secrecy.removed(target.plain(credentials.masked(name, located.value)), remove)
             for name, located in self.located(host).items()
             if name not in INTERNAL
         }
@@ -173,7 +170,7 @@ class Inventory:
 
     def listing(self) -> dict[str, object]:
         """`raw` fit for people and logs: secrets by reference only."""
-        return self._listing(self.shown)
+        return self._listing(self._shown(secrecy.remover(self.in_clear())))
 
     def _listing(self, variables: Callable[[str], dict[str, object]]) -> dict[str, object]:
         found = ((host, variables(host)) for host in self.hosts)
@@ -204,6 +201,7 @@ class Inventory:
                 waiting.extend((child, depth + 1, True) for child in reversed(group.children))
         return "\n".join(lines)
 
+    @credentials.unshown
     def select(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """The hosts some patterns mean together (see `patterns`). Raises UsageError, UnknownTarget."""
         return self._selector().select(patterns)
@@ -249,6 +247,7 @@ class Inventory:
         variables = self.located(host)
         return target.Login(host, variables, self.renderer(host), self.locate, self._user)
 
+    @credentials.unshown
     def target(self, name: str) -> Target:
         """The host as a target to log in to. Raises UnknownTarget, InventoryError naming file and variable."""
         self._known(name)
@@ -281,6 +280,7 @@ class Inventory:
             return str(self._home / path[2:])
         return os.path.normpath(self.directory / path)
 
+    @credentials.unshown
     def policy(self, host: str) -> policies.Policy:
         """The typed `remedy_*` variables of a host. Raises UnknownTarget, InventoryError naming file and key."""
         located, renderer = self.located(host), self.renderer(host)
@@ -288,6 +288,7 @@ class Inventory:
         made = policies.read({key: renderer.variable(key) for key in keys}, {key: located[key].where for key in keys})
         return replace(made, known_hosts=self.locate(made.known_hosts)) if made.known_hosts else made
 
+    @credentials.unshown
     def budget(self, group: str) -> policies.Budget:
         """The limits a group sets for itself, else the nearest group above it, else the default."""
         row = [group]
@@ -299,6 +300,7 @@ class Inventory:
             row = list({parent for name in row for parent in self._draft.groups[name].parents})
         return policies.Budget()
 
+    @credentials.unshown
     def declared(self, host: str) -> tuple[declarations.Declared, ...]:
         """The databases that a host declares, not read yet. Raises UnknownTarget, InventoryError."""
         variables = self.located(host)
@@ -306,11 +308,13 @@ class Inventory:
             return ()
         return declarations.declared(nested.Around(host, variables, self.renderer(host), self.hosts, self.locate))
 
+    @credentials.unshown
     def databases(self) -> tuple[Database, ...]:
         """The databases of all hosts; a name that two hosts use becomes host/name. Raises InventoryError."""
         found = declarations.named([one for host in self.hosts for one in self.declared(host)])
         return tuple(replace(one.database(), name=name) for name, one in found.items())
 
+    @credentials.unshown
     def database(self, name: str) -> Database:
         """The database of that name, or of host/name. What is wrong with others does not matter here.
 
