@@ -24,7 +24,7 @@ from typing import Final
 
 from remedy.core.errors import RecordBroken, UsageError
 from remedy.record import checkpoints
-from remedy.record.chain import COLUMNS, ZERO, linked
+from remedy.record.chain import COLUMNS, DAMAGED, ZERO, linked
 from remedy.record.store import untorn
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM entry WHERE seq <= ? ORDER BY seq"  # noqa: S608 -- a constant
@@ -112,7 +112,10 @@ class _Folder:
     def __init__(self, directory: Path, signed: checkpoints.Signed, incident: str, record: Path) -> None:
         self._directory, self._signed, self._incident, self._record = directory, signed, incident, record
         self._sums: list[str] = []
-        self._checkpoint, self._key = checkpoints.opened(signed)
+        try:
+            self._checkpoint, self._key = checkpoints.opened(signed)
+        except RecordBroken as error:
+            raise RecordBroken(f"its newest checkpoint: {error.message}", where=str(record), hint=DAMAGED) from error
 
     def write(self, db: sqlite3.Connection) -> Path:
         directory = self._directory
