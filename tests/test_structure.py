@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from remedy.backups import containers, formats, naming, seals
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "remedy").rglob("*.py"))
@@ -33,6 +36,24 @@ def test_modules_are_short_and_explained(path: Path) -> None:
     assert re.match(r'\s*r?"""\S', text), "a module says what it decides"
     assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError|HACK)\b", text)
     assert not re.search(r"(utils|helpers?|manager)\.py$", path.name)
+
+
+@pytest.mark.parametrize("name", ["naming", "catalog", "assemble"])
+def test_what_is_said_of_all_formats_names_none(name: str) -> None:
+    """How backups lie in a folder is decided without the name or suffix of any single format, packing or encryption."""
+    registries = (formats, containers, seals)
+    names = {module for registry in registries for module in registry.registered()}
+    suffixes = {suffix.strip(".") for suffix in (*naming.suffixes(), *formats.suffixes())}
+    assert {"dump", "mydumper", "gz", "gpg", "sql", "xb"} <= names | suffixes
+    tree = ast.parse((ROOT / "src" / "remedy" / "backups" / f"{name}.py").read_text(encoding="utf-8"))
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    said = [
+        node.value if isinstance(node, ast.Constant) else ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.Attribute | ast.alias) and id(node) not in docs
+    ]
+    words = {word for text in said if isinstance(text, str) for word in re.findall(r"[a-z0-9]+", text.lower())}
+    assert not words & (names | suffixes)
 
 
 def loaded(*args: str) -> set[str]:

@@ -24,10 +24,14 @@ class Pool:
         """Take a world back, for the next test if nothing of this one is left in it."""
         world.session.close()
         world.connection = f"198.18.3.1 50022 {ADDRESSES[0]} 22"
-        if world.snapshot() == world.start and world.tool not in self._free:
-            self._free[world.tool] = world
-        else:
-            world.close()
+        reusable = False
+        try:
+            reusable = world.snapshot() == world.start and world.tool not in self._free
+        finally:
+            if reusable:
+                self._free[world.tool] = world
+            else:
+                world.close()
 
     def close(self) -> None:
         """End them all."""

@@ -197,6 +197,35 @@ def test_a_question_that_changes_something_is_refused(shop: Shop) -> None:
     assert shop.content() == shop.then
 
 
+def test_only_what_the_plan_saw_is_discarded(shop: Shop) -> None:
+    """A schema whose mark has changed since the plan is not dropped, one that is no finished restore's is refused."""
+    restored(shop)
+    action = shop.discard()
+    plan, engine = shop.plan(action, RUN2), shop.engine()
+
+    def meanwhile(event: Event) -> None:
+        if event.kind == "step":
+            shop.live.sql(f"ALTER TABLE shop__undo.remedy__kept COMMENT='{RUN} moving'")
+
+    engine.observe = meanwhile
+    assert engine.apply(shop.job(action, RUN2), plan, engine.approve(plan, "ops")).status == "unverified"
+    assert shop.content("__undo") != b""
+    with pytest.raises(Refused, match="shop__undo is not what a finished restore keeps"):
+        shop.plan(action, RUN2)
+
+
+def test_what_was_kept_lately_is_left_alone(shop: Shop) -> None:
+    """With an age, what was kept more recently stays and is said to; what is older goes."""
+    restored(shop)
+    action = replace(shop.discard(), older_than_days=7)
+    plan = shop.plan(action, RUN2)
+    assert plan.is_noop
+    assert plan.notes == ("shop__undo was kept less than 7 days ago: left alone",)
+    shop.live.sql("UPDATE shop__undo.remedy__kept SET kept_at = NOW() - INTERVAL 8 DAY")
+    assert shop.act(action, RUN2).status == "verified"
+    assert shop.content("__undo") == b""
+
+
 def whole(shop: Shop) -> None:
     """Fail unless production is all of the old or all of the new data, or cannot be written."""
     now = shop.content()
@@ -216,7 +245,7 @@ def test_there_are_moments_enough(shop: Shop) -> None:
     assert shop.dying(shop.plan(action), action, None).changes == AFTER
 
 
-@pytest.mark.parametrize("moment", [BEFORE[0], BEFORE[5], *AFTER])
+@pytest.mark.parametrize("moment", [BEFORE[0], BEFORE[5], *AFTER[::2], AFTER[5]])
 def test_killed_then_resumed(shop: Shop, moment: int) -> None:
     """Killed around any step production is whole, and `resume` ends the run as if nothing had happened."""
     action = shop.restore()
@@ -229,7 +258,7 @@ def test_killed_then_resumed(shop: Shop, moment: int) -> None:
     assert shop.resume() == []
 
 
-@pytest.mark.parametrize("moment", [AFTER[1], AFTER[2], AFTER[4], AFTER[5], AFTER[6]])
+@pytest.mark.parametrize("moment", [AFTER[1], AFTER[2], AFTER[5], AFTER[6]])
 def test_killed_then_undone(shop: Shop, moment: int) -> None:
     """Killed around any step, `undo` brings the live data and all around it back to the start."""
     action, before = shop.restore(), shop.everything()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,11 +11,20 @@ from pathlib import Path
 
 import pytest
 from tests.worlds.deadserver import DeadServer
+from tests.worlds.memory import Killed
 
 from remedy import actions
+from remedy.actions.rebuild import Rebuild
+from remedy.backups.manifest import Manifest, encoded
+from remedy.backups.values import Copy, Database
 from remedy.core.canon import decode, encode
 from remedy.core.errors import Refused, TargetUnfit
-from remedy.core.values import Plan
+from remedy.core.values import Command, Plan, Target
+from remedy.transports.bulk import Bulk
+from remedy.transports.folders import FolderShelf
+from remedy.transports.guard import CONTROLLER
+from remedy.transports.running import Running
+from remedy.transports.transfers import Carrier
 
 ASIDE = "data.remedy-R1"
 
@@ -62,7 +72,7 @@ def test_rebuilt_and_undone(dead: DeadServer) -> None:
 
 
 #: The lease, the plan and its approval; then intent, change and reply of each of the two steps.
-@pytest.mark.parametrize("moment", [4, 5, 7, 8])
+@pytest.mark.parametrize("moment", [5, 8])
 def test_killed_at_any_moment(dead: DeadServer, moment: int) -> None:
     """Killed around any step, `resume` ends with a server that answers; undone after that, all is as it was."""
     dead.killed(moment)
@@ -129,3 +139,57 @@ def test_unfit(dead: DeadServer) -> None:
     dead.host.run("mv /etc/init.d/other /etc/init.d/mariadb; mount -t tmpfs tmpfs $1", str(dead.data))
     with pytest.raises(TargetUnfit, match="is a mount point"):
         dead.plan()
+
+
+HASH = "*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9"
+ACCOUNTS = (
+    f"CREATE USER `app`@`localhost` IDENTIFIED BY PASSWORD '{HASH}'",
+    "GRANT SELECT (`id`) ON `site`.`notice` TO `app`@`localhost`",
+)
+
+
+class Near:
+    """Programs on this machine, from which the server of the host is reached by its socket too."""
+
+    def __init__(self, bulk: Bulk) -> None:
+        """Start them through `bulk`."""
+        self.bulk = bulk
+
+    def start(self, command: Command, *, at: str, short: bool = False) -> Running:
+        """As the port."""
+        assert at == "db01"
+        return self.bulk.start(command, at=CONTROLLER, short=short)
+
+
+#: As above; then the step that makes the accounts.
+@pytest.mark.parametrize("moment", [10, 11])
+def test_killed_while_accounts_are_made(tmp_path: Path, moment: int) -> None:
+    """Killed around it, `resume` makes the accounts with rights and passwords, which are nowhere in the record."""
+    local = Target(CONTROLLER, "127.0.0.1", user="root")
+    with Bulk(lambda name: Target(name, ""), lambda secret: secret.value, local=local, user="root") as bulk:
+        carrier = Carrier(
+            Near(bulk), lambda _, copy: FolderShelf(copy, bulk), lambda chunks, _: ("", False, iter(chunks))
+        )
+        dead = DeadServer(tmp_path, carrier)
+        try:
+            (tmp_path / "root.cnf").write_text(f"[client]\nsocket={tmp_path}/s\n")
+            copy = Copy("near", host=CONTROLLER, path=str(tmp_path / "copy"))
+            (tmp_path / "copy").mkdir()
+            manifest = Manifest("site", "site", "db01", "10.11", 1, "0" * 64, 1, accounts=ACCOUNTS)
+            (tmp_path / "copy" / "now.manifest.json").write_bytes(encoded(manifest))
+            site = Database("site", "site", "db01", (copy,), defaults_file=str(tmp_path / "root.cnf"))
+            with contextlib.suppress(Killed):
+                dead.act(Rebuild(site, accounts=ACCOUNTS, told="a manifest"), ends_after=moment)
+            [outcome] = dead.resume()
+            assert outcome.status == "verified", outcome.doubts
+            shown = dead.sql("SHOW GRANTS FOR app@localhost")
+            assert [line for line in shown if HASH in line]
+            assert "GRANT SELECT (`id`) ON `site`.`notice` TO `app`@`localhost`" in shown
+            assert dead.sql("SHOW DATABASES LIKE 'site'") == []
+            record = "".join(str(entry) for entry in dead.pages.entries)
+            assert "IDENTIFIED BY PASSWORD" in record
+            assert HASH not in record
+            assert dead.undo().exit_code == 0
+            assert dead.hashes(dead.data) == dead.damaged
+        finally:
+            dead.close()

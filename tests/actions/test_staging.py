@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,3 +145,27 @@ def test_what_is_found_of_it_is_readable_by_root_alone(server: Server) -> None:
     assert len(password) == 52
     assert password not in made.do.stdin + "".join(made.do.argv)
     assert send(made.undo).status == 0
+
+
+@pytest.mark.parametrize("way", ["undo", "keep"])
+def test_what_a_killed_cut_over_has_left(server: Server, way: str) -> None:
+    """Resume and undo both remove the texts of a killed cut-over, but not those of one that is still at work."""
+    made = change(server)
+    assert send(made.do).status == 0
+    site = Database("site", "site", "db01", defaults_file=str(server.option_file))
+    command = made.undo if way == "undo" else staging.remove_account(site, RUN).do
+    mine, other = (Path(f"/run/remedy-swap.{run}.Ab12Cd") for run in (RUN, "Rother"))
+    lock = Path("/run/remedy-swap.lock")
+    for folder in (mine, other):
+        folder.mkdir()
+        (folder / "cnf").write_text("password=x")
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert send(command).status == 0
+        assert mine.exists(), "its script is still at work"
+    assert send(command).status == 0
+    assert (mine.exists(), other.exists()) == (False, True)
+    assert send(command).status == 0, "once more changes nothing"
+    shutil.rmtree(other)
+    lock.unlink()
+    assert send(command).status == 0

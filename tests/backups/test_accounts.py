@@ -147,6 +147,70 @@ def test_nothing_of_the_servers_own_accounts(server: Server) -> None:
     assert not [one for one in statements if "mariadb_dump_import_role" in one or "mariadb.sys" in one]
 
 
+HASH: Final = "*D821809F681A40A6E379B50D0463EFAE20BDD122"
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        (f"CREATE USER `a`@`%` IDENTIFIED BY PASSWORD '{HASH}' PASSWORD EXPIRE", "BY PASSWORD '…' PASSWORD EXPIRE"),
+        (f"GRANT USAGE ON *.* TO `a`@`%` IDENTIFIED BY PASSWORD '{HASH}' REQUIRE SUBJECT '/CN=a'", "'/CN=a'"),
+        ("CREATE USER `a`@`%` IDENTIFIED VIA ed25519 USING 'rZkA' OR unix_socket USING 'x y'", "unix_socket USING '…'"),
+        (
+            "CREATE USER `a`@`%` IDENTIFIED WITH 'caching_sha2_password' AS '$A$005$rZkA'",
+            "'caching_sha2_password' AS '…'",
+        ),
+        ("CREATE USER `a`@`%` IDENTIFIED WITH 'sha' AS 0x244124rZkA REQUIRE NONE", "AS '…' REQUIRE NONE"),
+        ("CREATE USER `a`@`%` IDENTIFIED VIA mysql_native_password USING ''", "USING ''"),
+        ("CREATE USER `IDENTIFIED BY`@`%`", "`IDENTIFIED BY`"),
+    ],
+)
+def test_no_password_is_shown(statement: str, shown: str) -> None:
+    """What an account is let in by is hidden; its plugins, certificates and that it has no password are not."""
+    [made] = accounts.shown((statement,))
+    assert shown in made
+    assert not [secret for secret in (HASH, "rZkA", "x y") if secret in made]
+    assert accounts.understood((made,)) == (made,), "it is still read as what it is"
+    assert accounts.shown((made,)) == (made,)
+    assert accounts.name(made) == accounts.name(statement)
+    assert all(secret in statement for secret in accounts.secrets((statement,)))
+    assert accounts.secrets((made,)) == frozenset()
+
+
+def test_what_is_not_understood_is_not_shown() -> None:
+    """A statement that is none of ours may hold a password anywhere: of it nothing is shown, but that it was there."""
+    assert accounts.shown((f"SET PASSWORD FOR a = '{HASH}'", "-- not told: x@%")) == ("", "-- not told: x@%")
+
+
+def test_what_could_not_be_told() -> None:
+    """Accounts that a dump leaves out, or tells in part, are named; those of every server and remedy's own are not."""
+    text = b"CREATE USER `a`@`%`;\nCREATE USER `b`@`%`;\nGRANT USAGE ON *.* TO `b`@`%`;\nCREATE USER `c`@`h`;\n"
+    text += b"GRANT USAGE ON *.* TO `c`@`h`;\nGRANT SELECT ON `odd\n`.* TO `c`@`h`;\nSET ROLE NONE;\n"
+    there = ("a@%", "b@%", "c@h", "d\n\u202e@%", "r", "root@localhost", "remedy_R1@localhost")
+    made = accounts.complete(text, there)
+    assert accounts.names(made) == ("a@%", "b@%", "c@h")
+    assert accounts.untold(made) == (*("a@% (some of its rights)", "c@h (some of its rights)", "d\\n\\u202e@%", "r"),)
+    assert accounts.understood(made) == made[:5]
+
+
+@pytest.mark.parametrize(
+    ("grant", "place"),
+    [
+        ("GRANT SELECT (`a`, `c``x`), UPDATE (`a`) ON `s`.`t` TO `u`@`h`", ("TABLE", "s", "t", ("a", "c`x"))),
+        ("GRANT EXECUTE ON PROCEDURE `s`.`p` TO `u`@`h`", ("PROCEDURE", "s", "p", ())),
+        ("GRANT EXECUTE ON FUNCTION `s`.`f` TO `r`", ("FUNCTION", "s", "f", ())),
+        ("GRANT EXECUTE ON PACKAGE `s`.`f` TO `r`", None),
+        ("GRANT SELECT ON `mysql`.`user` TO `r`", None),
+        ("GRANT SELECT ON `s`.* TO `r`", None),
+        ("GRANT `r` TO `u`@`h`", None),
+        ("CREATE USER `u`@`h`", None),
+    ],
+)
+def test_where_a_right_is(grant: str, place: tuple[str, str, str, tuple[str, ...]] | None) -> None:
+    """What a grant is on is read with its columns; nothing is ever made in a schema of the server's own."""
+    assert accounts.place(grant) == (accounts.Place(*place) if place else None)
+
+
 PLANTED: Final = (
     "DROP DATABASE site",
     "CREATE USER `a`@`%`; DROP DATABASE site",

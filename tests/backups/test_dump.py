@@ -439,6 +439,17 @@ def test_what_was_planted_is_found_and_not_sent(line: bytes, plain: bytes) -> No
     assert {finding.code for finding in contents.findings if finding.fatal} == heavy
 
 
+@pytest.mark.parametrize("table", [b"`orders`", b"`customers`", b"`blobs`", b"`keyless`"])
+def test_what_was_planted_behind_rows_is_found_and_not_sent(table: bytes, plain: bytes) -> None:
+    """A statement on the line of a row's end is no row: it is named, not to be accepted, and not sent."""
+    at = plain.index(b");\n", plain.index(b"LOCK TABLES " + table))
+    text = plain[: at + 1] + b"; GRANT ALL ON *.* TO planted; DO (1)" + plain[at + 1 :]
+    pieces, contents = read(text)
+    assert fatal(text) == {"behind-rows"}
+    assert "TO planted" in contents.findings[0].text
+    assert not any(b"TO planted" in piece.sql for piece in pieces if piece.kind != "left")
+
+
 def test_text_after_the_end_is_found(plain: bytes) -> None:
     """What was appended to a finished dump is named, a second dump of the same database as well."""
     assert codes(read(plain + b"-- more\n")[1]) == {"after-end", "no-footer"}
@@ -681,13 +692,8 @@ def test_rows_under_other_settings_take_them_along() -> None:
     assert rows.endswith(b";\nSET time_zone='+00:00';\n")
 
 
-def test_which_files_are_dumps() -> None:
-    """One file called .sql, or one that begins like a dump, is one; the parts of a split file are one stream."""
-    assert Dump.recognises(("web.sql",), b"")
-    assert Dump.recognises(("backup-0200",), b"-- MariaDB dump 10.19")
-    assert Dump.recognises(("backup-0200",), b"/*M!999999\\- enable the sandbox mode */ \n")
-    assert not Dump.recognises(("backup-0200",), b"\x00\x01binary")
-    assert not Dump.recognises(("metadata", "web.t.sql"), b"")
+def test_the_parts_of_a_dump_are_one_stream() -> None:
+    """A dump that was split is read as one text."""
     files = (File("web.sql.partaa", 1, 0), File("web.sql.partab", 1, 0))
     assert Dump.streams(files) == (files,)
     assert formats.named("dump") is Dump

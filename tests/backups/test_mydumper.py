@@ -377,10 +377,18 @@ def test_names_that_are_masked(tmp_path: Path) -> None:
     assert not contents.findings
 
 
-def test_which_folders_are_mydumpers() -> None:
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        (("metadata", "shop-schema-create.sql"), 2),
+        (("metadata.partial", "shop.t-schema.sql"), 2),
+        (("shop-schema-routines.sql", "shop-schema-events.sql"), 2),
+        (("shop-monday.sql", "shop-tuesday.sql"), 0),
+        (("metadata",), 0),
+    ],
+)
+def test_which_folders_are_mydumpers(names: tuple[str, ...], files: int) -> None:
     """Definitions make a folder one of mydumper's; a folder of dumps is none."""
-    assert Mydumper.recognises(("x/metadata", "x/shop-schema-create.sql"), b"")
-    assert Mydumper.recognises(("metadata.partial", "shop.t-schema.sql"), b"")
-    assert not Mydumper.recognises(("shop-monday.sql", "shop-tuesday.sql"), b"")
-    assert not Mydumper.recognises(("metadata",), b"")
+    listed = {"x": [File(f"x/{name}", 1, 0) for name in names]}
+    assert [len(group.files) for group in Mydumper.groups(listed)] == [files] * bool(files)
     assert formats.named("mydumper") is Mydumper

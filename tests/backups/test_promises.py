@@ -115,6 +115,15 @@ def test_proven() -> None:
     assert "newer but damaged" in status(known | damaged)["proven"].text
 
 
+def test_a_night_without_a_proof_is_noticed_when_the_next_backup_is_due() -> None:
+    """The proof of the newest backup may take until the next one is made, and no longer."""
+    known = nightly(4)
+    latest = max(one.changed for one in known)
+    known |= {one: replace(judgement, level="whole") for one, judgement in known.items() if one.changed == latest}
+    assert "proven" not in broken(status(known, now=latest + DAY - 60))
+    assert "proven" in broken(status(known, now=latest + DAY + 60))
+
+
 def test_other_databases_are_nobodys_promise() -> None:
     """A dump of another database, or a file of no known kind, neither holds nor breaks anything."""
     known = nightly(4)

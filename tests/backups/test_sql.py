@@ -300,6 +300,85 @@ def test_what_is_no_row_is_refused() -> None:
     assert not RowDigest().add(token, one_line=True)
 
 
+HEAD = b"INSERT INTO `t` VALUES"
+#: Rows as the dumpers write them, in which `%s` follows the last or an earlier row.
+PLANTED = {
+    "last line": HEAD + b"\n(1,'a'),\n(2,'b')%s;\n",
+    "beside literals": HEAD + b"\n(1,'; x; y'),\n(2,'; SET')%s;\n",
+    "earlier line": HEAD + b"\n(1,'a')%s; INSERT INTO `t` VALUES\n(2,'b'),\n(3,NULL);\n",
+    "one line": HEAD + b" (1,'a'),(2,'; DROP')%s;\n",
+    "one each": HEAD + b" (1,'a');\n" + HEAD + b" (2,'b')%s;\n" + HEAD + b" (3,'c');\n",
+    "mydumper": HEAD + b'(1,"a")\n,(2,"it\\\'s")%s\n;\n',
+    "newline in a name": b"INSERT INTO `t\n` VALUES (1,'a');\nINSERT INTO `t\n` VALUES (2,'b')%s;\n",
+}
+
+
+@pytest.mark.parametrize("form", PLANTED)
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"; GRANT ALL ON *.* TO x",
+        b";grant all on *.* to x; DO (1)",
+        b" ; /* */ DROP USER x",
+        b"; -- \nGRANT x",
+        b"; \nSET @x=(1)",
+    ],
+)
+def test_what_stands_behind_rows_is_told(form: str, more: bytes) -> None:
+    """A statement on the line on which rows end is seen, whatever the chunks."""
+    for sizes in ([], [7] * 80):
+        planted, _ = split(PLANTED[form] % more, sizes, recognised=True)
+        told = [token.behind for token in planted if isinstance(token, Rows) and token.behind]
+        assert told, planted
+        assert told[0].startswith(b";")
+
+
+def test_the_last_line_is_always_read() -> None:
+    """However many semicolons are in literals before, what stands behind the last row is seen."""
+    text = HEAD + b"\n(1,'" + b"; x" * 99 + b"'),\n(2,'; SET')%s;\n"
+    for more, told in (
+        (b"; GRANT x; DO (1)", b"; GRANT x; DO (1)"),
+        (b"/* */ ; GRANT x", b"/* */ ; GRANT x"),
+        (b"", b""),
+    ):
+        (token, *_), _ = split(text % more, recognised=True)
+        assert isinstance(token, Rows)
+        assert token.behind == told
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["; GRANT ", ";", "'", "\\", '"', "`", "-- ", "#", "/*", "*/", "\n", ")", ",", "(", "; \n", "王", "x", ");"]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5), st.lists(st.integers(1, 40), max_size=40))
+def test_literals_are_never_taken_for_statements(values: list[tuple[str, str]], sizes: list[int]) -> None:
+    """Whatever stands in literals as dumpers escape them, nothing is seen behind rows."""
+    for quote in "'\"":
+        said = [
+            b"(%d,%s,%s)" % (at, _literal(one, quote), _literal(two, quote)) for at, (one, two) in enumerate(values)
+        ]
+        for text in (
+            HEAD + b"\n" + b",\n".join(said) + b";\n",
+            HEAD + b" " + b",".join(said) + b";\n",
+            b"".join(HEAD + b" " + one + b";\n" for one in said),
+            HEAD + b"\n,".join(said) + b"\n;\n",
+        ):
+            tokens, unfinished = split(text, sizes, recognised=True)
+            assert not unfinished
+            assert not [token.behind for token in tokens if isinstance(token, Rows) and token.behind]
+
+
+def _literal(text: str, quote: str) -> bytes:
+    """As mysql_real_escape_string writes it."""
+    for raw, escaped in (("\\", "\\\\"), ("'", "\\'"), ('"', '\\"'), ("\n", "\\n")):
+        text = text.replace(raw, escaped)
+    return f"{quote}{text}{quote}".encode()
+
+
 def consume(tokens: Iterable[Token]) -> None:
     """Take all of them."""
     for _ in tokens:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.worlds import children
 from tests.worlds.namespaces import cable, join_network
 from tests.worlds.real import World
 
@@ -72,13 +73,13 @@ class Site:
         words += ["MaxStartups 200", f"AuthorizedKeysFile {self.folder}/login.pub", f"HostKey {self.folder}/host"]
         config.write_text("\n".join(words) + "\n")
         argv = self.world.hosts[name].enter("/usr/sbin/sshd", "-D", "-e", "-f", str(config))
-        self.servers.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        self.servers.append(children.start(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
     def close(self) -> None:
         """End it."""
         self.world.close()
         for server in self.servers:
-            server.wait(10)
+            children.end(server)
 
 
 @dataclass

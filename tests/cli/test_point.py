@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 from tests.worlds.mariadb import Server
 
-from remedy.backups.binlog import Stretch, Until
+from remedy.backups.binlog import Hit, Stretch, Until
 from remedy.backups.values import File, Finding
 from remedy.cli import point
 from remedy.cli.point import Point
@@ -97,6 +97,26 @@ def test_what_keeps_logs_from_being_applied(
     assert [one.code for one in point._against(stretch, findings)] == against
 
 
+DROPPED = Hit("binlog.000002", 50, 9, "DROP TABLE orders")
+
+
+@pytest.mark.parametrize(
+    ("given", "stretch", "reached"),
+    [
+        (Point(before="DROP"), Stretch(FILES, 4, 50, 7, hits=(DROPPED,)), 9),
+        (Point(8, "DROP"), Stretch(FILES, 4, 50, 12, hits=(DROPPED,)), 12),
+        (Point(before="binlog.000002:50"), Stretch(FILES, 4, 50, 7), 7),
+        (Point(8, "binlog.000002:50"), Stretch(FILES, 4, 50, 7), 7),
+        (Point(at=8), Stretch(FILES, 4, 50, 7), 8),
+        (Point(at=8), Stretch(FILES, 4, 0, 7), 7),
+        (Point(at=8), Stretch(FILES, 4, 50, 7, findings=(CUT,)), 7),
+    ],
+)
+def test_up_to_when_logs_give_back(given: Point, stretch: Stretch, reached: int) -> None:
+    """Up to the point where it has a time and the logs lead there, else up to the last transaction that they have."""
+    assert given.reached(stretch) == reached
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """The live server, which keeps binary logs."""
@@ -155,6 +175,9 @@ def test_where_it_would_stop(shop: Shop) -> None:
     assert "4 transactions from 4 binary logs of binary-logs follow on it" in said.out + said.err
     far = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + 3600))
     assert "5 transactions from 5 binary logs" in shop.dry("--at", far).out
+    saved = shop.dry("--at", far, "--out", str(shop.console.folder / "plan.json"))
+    assert (saved.code, "goes through an isolated server first" in saved.err) == (2, True)
+    assert not (shop.console.folder / "plan.json").exists(), "it would restore the backup alone"
     alone = shop.dry("--at", far, "--no-binlogs")
     assert alone.code == 10
     assert "isolated" not in alone.out
@@ -207,6 +230,19 @@ def test_logs_of_a_copy(shop: Shop) -> None:
         log.unlink()
     message, _ = shop.refused("--before", "drop table site.notice")
     assert "the folder cannot be entered" in message
+
+
+def test_logs_beside_the_backups_need_no_setting(shop: Shop) -> None:
+    """Where the inventory names no folder with logs, those beside a copy's backups lead there all the same."""
+    for log in shop.logs():
+        shutil.copy(log, shop.console.folder / "local" / log.name)
+    lines = shop.console.inventory.read_text().splitlines(keepends=True)
+    shop.console.inventory.write_text("".join(line for line in lines if "binlogs:" not in line))
+    far = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + 3600))
+    said = shop.dry("--at", far)
+    assert said.code == 10, said.out + said.err
+    assert "5 transactions from 5 binary logs of local" in said.out + said.err
+    assert "isolated" not in shop.dry("--at", far, "--no-binlogs").out
 
 
 def test_a_log_that_is_being_written(shop: Shop) -> None:

@@ -135,6 +135,32 @@ def test_every_difference_is_named(shop: Console, server: Server) -> None:
     assert len(said.out.splitlines()) < 30
 
 
+def test_rights_beyond_tables(shop: Console, server: Server) -> None:
+    """A right on a routine, a role and a proxy that are new or gone are named; without a list of then that is said."""
+    server.sql("GRANT EXECUTE ON FUNCTION site.tax TO app@'%'; CREATE ROLE r; GRANT r TO app@'%'")
+    server.sql("SET DEFAULT ROLE r FOR app@'%'; CREATE USER boss; GRANT PROXY ON app@'%' TO boss")
+    assert sorted(differing(shop("verify", "--json"))) == [
+        "right new: 'app'@'%' Execute on function site.tax",
+        "right new: 'app'@'%' begins with role r",
+        "right new: 'app'@'%' has role r",
+        "right new: 'boss'@'%' may act as 'app'@'%'",
+    ]
+    assert shop("backup", "take", "site", "--yes").code == 0
+    assert shop("verify", "--json").document["not_compared"] == []
+    server.sql("REVOKE r FROM app@'%'; DROP USER boss")
+    found = differing(shop("verify", "--json"))
+    assert "right gone: 'app'@'%' has role r" in found
+    assert "right gone: 'boss'@'%' may act as 'app'@'%'" in found
+    for path in manifests(shop):
+        text = json.loads(path.read_text())
+        del text["held"]
+        path.write_text(json.dumps(text))
+    said = shop("verify", "site")
+    assert said.code == 0, said.out
+    assert "not compared: default roles, proxies, rights on routines, roles; the manifest" in said.out
+    server.sql("DROP ROLE r")
+
+
 def test_rows_that_refer_to_nothing(shop: Console, server: Server) -> None:
     """Rows whose other end is missing are counted with their key, also where the whole other table is gone: 22."""
     server.sql("USE site; SET foreign_key_checks=0; INSERT INTO orders VALUES (3, 99), (4, 98), (5, NULL);")

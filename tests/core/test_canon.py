@@ -1,10 +1,10 @@
-"""Canonical JSON and strict decoding."""
+"""Canonical JSON, and decoding: strict, and of what older versions wrote."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from remedy.core.canon import Json, canonical, decode, digest, encode
 from remedy.core.errors import PlanFileError
-from remedy.core.values import Cell, Change, Command, Expect, Guard, Plan, Probe
+from remedy.core.values import PLAN_SCHEMA, Cell, Change, Command, Expect, Guard, Plan, Probe, Transfer
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.text())
 VALUES = st.recursive(
@@ -117,7 +117,7 @@ def test_decode_is_the_inverse_of_encode() -> None:
         ({"name": None}, r"Outer\.name: str is expected here, not NoneType"),
         ({"part": {"number": True, "words": []}}, r"Outer\.part\.number: int is expected here, not bool"),
         ({"part": {"number": 1.0, "words": []}}, r"Outer\.part\.number: int is expected here, not float"),
-        ({"part": {"number": 1}}, r"Outer\.part: 'words' is missing"),
+        ({"part": {"words": []}}, r"Outer\.part: 'number' is missing"),
         ({"part": []}, r"Outer\.part: an object is expected here"),
         ({"part": {"number": 1, "words": "ab"}}, r"Outer\.part\.words: a list is expected here"),
         ({"part": {"number": 1, "words": ["a", 2]}}, r"Outer\.part\.words\[1\]: str is expected here, not int"),
@@ -134,7 +134,7 @@ def test_decode_is_strict(change: dict[str, Any], said: str) -> None:
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Outer)])
 def test_decode_misses_nothing(name: str) -> None:
-    """A field with a default is written all the same, and has to be there."""
+    """A field without a default has to be there."""
     with pytest.raises(PlanFileError, match=f"'{name}' is missing"):
         decode(Outer, {key: value for key, value in GOOD.items() if key != name})
 
@@ -145,7 +145,18 @@ COMMANDS = st.builds(
 )
 PROBES = st.builds(Probe, COMMANDS, TEXT)
 CHANGES = st.builds(
-    Change, TEXT, TEXT, COMMANDS, st.none() | COMMANDS, st.none() | PROBES, TEXT, TEXT, essential=st.booleans()
+    Change,
+    TEXT,
+    TEXT,
+    COMMANDS,
+    st.none() | COMMANDS,
+    st.none() | PROBES,
+    TEXT,
+    TEXT,
+    essential=st.booleans(),
+    again=st.none() | COMMANDS,
+    transfer=st.none() | st.builds(Transfer, TEXT, TEXT),
+    halfway=TEXT,
 )
 CELLS = st.builds(Cell, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, st.integers(), TEXT)
 EXPECTS = st.builds(Expect, TEXT, TEXT, PROBES, TEXT, fresh=st.booleans(), cells=st.lists(CELLS, max_size=2).map(tuple))
@@ -158,7 +169,7 @@ PLANS = st.builds(
     expects=st.lists(EXPECTS, max_size=2).map(tuple),
     guard=st.none() | GUARDS,
     unproven=st.lists(TEXT, max_size=2).map(tuple),
-    schema=st.integers(),
+    schema=st.integers(1, PLAN_SCHEMA),
 )
 
 
@@ -193,6 +204,76 @@ def test_effect_is_what_is_sent(plan: Plan, lines: list[str], expects: list[Expe
 def test_hash_is_stable() -> None:
     """The hash of a known plan is the same in every run and on every machine."""
     plan = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", changes=(Change("why", "web01", Command(("true",))),))
-    assert plan.hash == "2c235f3aaab95c51e71306f4c7cc87e1b3e7d3872ac3460225426e3d7c38dfcc"
+    assert plan.hash == "69cc0d9536b838565b9a52628e4663d55d3e776db16d82c69bf1a1cc64d26bd3"
     assert not plan.is_noop
     assert Plan("isolate", "web01", "R1", "INC-1", "0", "{}").is_noop
+
+
+#: A plan as the record of remedy 0.1.0 has it, of format 1: no step is a stream, none can be found half-way.
+FORMAT_1: Final = """
+{"action":"isolate","anchor":"0","card":[],"changes":[{"after":"1","again":null,"at":"web01","before":"0",
+"do":{"argv":["nft","-f","-"],"root":true,"seconds":30,"stdin":"add table inet remedy"},"essential":true,
+"layer":"host","seen":{"command":{"argv":["nft","-j","list","ruleset"],"root":true,"seconds":30,"stdin":""},
+"parser":"nft.state"},"undo":null,"why":"cut web01 off"}],"expects":[],"facts":"{}","guard":null,"impact":[],
+"incident":"INC-1","keep":[],"notes":[],"on_failure":"keep","params":"{}","run":"R1","schema":1,"target":"web01",
+"unproven":[]}"""
+
+
+def test_a_plan_of_format_1_is_read_with_the_hash_that_was_approved() -> None:
+    """What was added since has its default, the hash is the document's; a plan made from it has one of its own."""
+    document = json.loads(FORMAT_1)
+    plan = decode(Plan, document)
+    assert plan.schema == 1
+    assert plan.changes[0].transfer is None
+    assert plan.changes[0].halfway == ""
+    assert plan.hash == digest(document) == "1556c0c2b21ad93712a63179e6dffacfc663b68a575b6b9dfc6a688a9bd0032a"
+    assert replace(plan, target="web02").hash == digest(encode(replace(plan, target="web02"))) != plan.hash
+    assert decode(Plan, encode(plan)) == plan
+
+
+PLAN: Final = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", (Change("why", "web01", Command(("true",))),))
+
+
+@given(PLANS, st.data())
+def test_whatever_has_a_default_may_be_missing(plan: Plan, data: st.DataObject) -> None:
+    """A recorded plan without fields that are at their default is the same plan, with the hash of what was recorded."""
+    document = cast("dict[str, Any]", encode(plan))
+    values: list[tuple[Plan | Change, dict[str, Any]]] = [(plan, document)]
+    for value, part in [*values, *zip(plan.changes, document["changes"], strict=True)]:
+        spare = [f.name for f in fields(value) if f.init and f.default is not MISSING and f.name != "schema"]
+        for name in data.draw(st.lists(st.sampled_from(spare), unique=True)):
+            if getattr(value, name) == next(f.default for f in fields(value) if f.name == name):
+                del part[name]
+    again = decode(Plan, json.loads(canonical(document)))
+    assert again == plan
+    assert again.effect == plan.effect
+    assert again.hash == digest(document)
+    assert (again.hash == plan.hash) == (document == encode(plan))
+
+
+@pytest.mark.parametrize("extra", [{}, {"cost": 1}])
+def test_a_plan_of_a_newer_format_is_refused_for_that(extra: dict[str, Json]) -> None:
+    """The newer format is what the error is about, whatever else is unknown, and the way out is the newer version."""
+    newer = {**cast("dict[str, Json]", encode(PLAN)), "schema": PLAN_SCHEMA + 1, **extra}
+    with pytest.raises(PlanFileError, match=f"has plan format {PLAN_SCHEMA + 1}, this remedy knows 1 to") as caught:
+        decode(Plan, newer)
+    assert caught.value.hint == "use the version of remedy that wrote it, or a newer one"
+
+
+def test_an_unknown_field_is_never_dropped() -> None:
+    """A step with something that this version does not know is refused, though its format is the present one."""
+    document = cast("dict[str, Any]", encode(PLAN))
+    document["changes"][0]["only_if"] = "it is safe"
+    with pytest.raises(PlanFileError, match=r"changes\[0\]: unknown option 'only_if'") as caught:
+        decode(Plan, document)
+    assert "or a newer one" in caught.value.hint
+
+
+@pytest.mark.parametrize("schema", [None, 0, -1, True, "2"])
+def test_the_format_has_to_be_said(schema: Json) -> None:
+    """Without its format, or with one that no version ever wrote, a plan is not taken for one of the present."""
+    document = cast("dict[str, Any]", encode(PLAN)) | ({} if schema is None else {"schema": schema})
+    if schema is None:
+        del document["schema"]
+    with pytest.raises(PlanFileError):
+        decode(Plan, document)

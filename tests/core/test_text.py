@@ -47,3 +47,9 @@ def test_nothing_unprintable_and_never_too_long(value: bytes | str, limit: int) 
     assert len(text) <= limit
     text.encode()
     assert not {c for c in text if unicodedata.category(c) in {"Cc", "Cf", "Cs"}} - {"\n", "\t"}
+
+
+def test_every_format_character_is_shown_as_an_escape() -> None:
+    """Nothing that Unicode calls a control, a format or a line separator comes through, newline and tab apart."""
+    hostile = (chr(n) for n in range(0x110000) if unicodedata.category(chr(n)) in {"Cc", "Cf", "Cs", "Zl", "Zp"})
+    assert {c for c in hostile if printable(c) == c} == {"\n", "\t"}

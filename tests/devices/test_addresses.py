@@ -107,6 +107,5 @@ def test_prefixes(span: Span) -> None:
     assert every(parts) == every([span])
     low, high = ipaddress.ip_address(span.low), ipaddress.ip_address(span.high)
     assert [str(part) for part in parts] == [
-        str(net).removesuffix("/32").removesuffix("/128")
-        for net in ipaddress.summarize_address_range(low, high)  # type: ignore[type-var]
+        str(net).removesuffix("/32").removesuffix("/128") for net in ipaddress.summarize_address_range(low, high)
     ]

@@ -19,7 +19,7 @@ def rule(action: str, source: str = "any", protocol: str = "ip", port: int = 0, 
     ends = [Endpoint() if text == "any" else Endpoint((parse(text),)) for text in (source, to)]
     if port:
         ends[1] = replace(ends[1], ports=((port, port),))
-    return Rule(action, 4, protocol, *ends)
+    return Rule(action, 4, protocol, ends[0], ends[1])
 
 
 def test_shadowed_and_redundant() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from remedy.backups import plausible
 from remedy.backups.plausible import Live, LiveTable
 from remedy.backups.values import Backup, Contents, Facts, File, Finding, Judgement, Object, Table
 from remedy.engine.doubts import Doubts
@@ -77,6 +78,24 @@ def test_missing_tables_are_seen_in_files_too() -> None:
     live = Live(tables=(LiveTable("notice", 5000, 500_000), LiveTable("orders", 5000, 500_000)))
     bare = judged(3, rows=-1, objects=())
     assert "missing-tables" in codes({backup("site-3.mbstream", "stream"): bare}, live)["site-3.mbstream"]
+
+
+def test_room_by_what_the_live_data_takes() -> None:
+    """What loading takes is told by the last good backup and the live tables that still have its rows."""
+    known = {backup("site-2.sql"): judged(2)}
+    now, size = judged(3), 5000 * 100
+
+    def room(*live: LiveTable, of: Judgement = now) -> float:
+        return (Doubts("site", Known(), Live(tables=live)).room(of, known) - plausible.BESIDE) / size
+
+    assert room(LiveTable("notice", 5000, 4 * size)) == 4
+    assert room(LiveTable("notice", 2600, 3 * size)) == 3, "a server's estimate of rows may be far off"
+    for ruined in (LiveTable("notice", 9, 16_384), LiveTable("other", 5000, 9 * size)):
+        assert room(ruined) == plausible.GROWTH
+    assert room(LiveTable("notice", 5000, 4 * size), LiveTable("spam", 1, 99 * size)) == 4
+    files = replace(now, contents=replace(now.contents, tables=(replace(now.contents.tables[0], count=-1),)))
+    assert room(LiveTable("notice", 5000, 4 * size), of=files) == plausible.GROWTH
+    assert Doubts("site", Known(), None).room(now, known) == plausible.estimate(now.contents)
 
 
 def test_only_whole_ones() -> None:

@@ -57,6 +57,14 @@ def test_host_layer_never_withstands_root() -> None:
     assert not judge(two, (), (verdicts[0], replace(verdicts[1], held=False))).withstands_root
 
 
+@pytest.mark.parametrize("action", ["release", "undo", "restore", "rebuild", "backup", "discard"])
+def test_only_an_isolation_can_withstand_root(action: str) -> None:
+    """Of what contains nobody it is not said, whatever layers hold."""
+    expect = replace(HOST, layer="database")
+    outcome = judge(replace(PLAN, action=action), (), (Verdict(expect, held=True, answer=""),))
+    assert outcome.withstands_root is None
+
+
 def test_statuses_have_documented_exit_codes() -> None:
     """Every status of a run ends the process with a code of the one table."""
     assert set(EXIT.values()) <= set(EXIT_CODES)

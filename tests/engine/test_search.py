@@ -239,6 +239,10 @@ def test_a_point_in_time(world: World) -> None:
 def test_only_one_copy(world: World) -> None:
     """Only the copy that was asked for is listed; one that does not exist is a slip, with those that there are."""
     assert taken(world.choice(only="far")) == ("far", "site-2026-11-19.sql")
+    world.put(19, b"no backup", copies=["far"])
+    choice = world.choice(only="far")
+    assert taken(choice) == ("far", "site-2026-11-18.sql")
+    assert {one.copy for one in choice.rejections} == {"far"}, "of a copy that was not asked for nothing is said"
     with pytest.raises(UsageError, match="no copy 'moon'") as caught:
         world.choice(only="moon")
     assert "local, annex, far" in caught.value.hint
@@ -384,6 +388,32 @@ def test_a_failed_proof_is_tried_again_when_asked(world: World) -> None:
     assert (found.level, found.findings, len(calls)) == ("proven", (), 2)
 
 
+@pytest.mark.parametrize(("said", "level"), [("", "proven"), ("table notice differs", "whole")])
+def test_the_same_bytes_are_restored_once(world: World, said: str, level: str) -> None:
+    """Every copy of the same bytes is known by one proof, in the very run that makes it, whatever it showed."""
+    calls: list[str] = []
+    world.prove = proving({"site-2026-11-19.sql": said}, calls)
+    judging = world.judging()
+    nights = [one for one in judging.found.backups if "19" in one.name]
+    found = [judging.judge(one, "proven") for one in nights]
+    assert [(one.level, [f.text for f in one.findings]) for one in found if one] == [
+        (level, [said] if said else [])
+    ] * 3
+    assert len(calls) == 1
+
+
+def test_other_bytes_are_restored_too(world: World) -> None:
+    """A copy with other bytes under the same name is proven by itself."""
+    calls: list[str] = []
+    world.prove = proving({}, calls)
+    world.put(19, packed(text(19, rows=201)), copies=["far"])
+    judging = world.judging()
+    for one in judging.found.backups:
+        if "19" in one.name:
+            judging.judge(one, "proven")
+    assert sorted(calls) == ["far/site-2026-11-19.sql", "local/site-2026-11-19.sql"]
+
+
 def test_proven_where_nobody_can(world: World) -> None:
     """Where nothing can restore for proof, only what the record knows to be proven counts."""
     assert taken(world.choice("proven")) == ("", "")
@@ -436,14 +466,15 @@ def test_a_record_that_cannot_be_written_stops_it(world: World) -> None:
         search.newest_valid(judging)
 
 
-def test_a_key_that_is_missing_is_no_verdict(world: World) -> None:
-    """What could not be opened is read again the next time: the key may be there by then."""
+@pytest.mark.parametrize("code", ["wrong-key", "short", "changed"])
+def test_what_may_pass_is_no_verdict(world: World, code: str) -> None:
+    """What could not be opened, or not read to its end, is read again the next time: it may be possible by then."""
     judging = world.judging()
     real = judging.read
 
     def locked(copy: Copy, backup: Backup, tell: Tell) -> Judgement:
         found = real(copy, backup, tell)
-        return replace(found, level="listed", findings=(Finding("wrong-key", "no key opens it"),))
+        return replace(found, level="listed", findings=(Finding(code, "not today"),))
 
     judging.read = locked
     assert taken(search.newest_valid(judging)) == ("", "")

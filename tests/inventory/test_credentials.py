@@ -27,23 +27,6 @@ def command(*argv: object) -> Secret:
     return Secret("command:" + json.dumps([str(word) for word in argv]))
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["ansible_password", "ansible_become_pass", "x_passwd", "api_key", "db_token", "remedy_secret_store", "PASSWORD"],
-)
-def test_secret_names(key: str) -> None:
-    """Variables named like passwords and tokens are secret."""
-    assert credentials.is_secret(key)
-
-
-@pytest.mark.parametrize(
-    "key", ["ansible_ssh_private_key_file", "bypass", "compass_dir", "tokens_per_day", "ansible_user"]
-)
-def test_other_names(key: str) -> None:
-    """Variables that only sound like it are not."""
-    assert not credentials.is_secret(key)
-
-
 def test_environment() -> None:
     """`env:` reads the variable; unset and empty are errors that name it."""
     assert resolve(Secret("env:X"), environ={"X": "s3cret"}) == "s3cret"

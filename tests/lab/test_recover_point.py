@@ -98,7 +98,7 @@ def test_until_just_before_a_statement(site: Point) -> None:
     assert site.left() == []
     assert site.dump() == ruined
     assert site.files("local") == files
-    assert {entry["kind"] for entry in site.remedy.entries() if entry["run"]} == {"dry-run"}
+    assert {entry["kind"] for entry in site.remedy.entries() if entry["run"]} == {"backup-chosen", "dry-run"}
 
     site.db.sh(_NOISE)
     waiting = site.restore("--before", "drop table order_line")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.lab.recover import CHANGES, COPIES, DONE, REFUSED, Site, operator, put_back, rows
+from tests.lab.recover import CHANGES, COPIES, DONE, NO_BACKUP, REFUSED, Site, operator, put_back, rows
 
 from remedy.lab import Lab, ruin
 
@@ -91,6 +91,7 @@ def test_rows_held_to_ransom(site: Site) -> None:
     assert ruin.RANSOM in site.page()
     assert site.left() == ["schema site__in"]
 
+    assert site.remedy("release", "site", "--older-than", "7", "--yes").code == DONE
     assert site.remedy("release", "site", "--dry-run").code == CHANGES
     assert site.left() == ["schema site__in"]
     assert site.remedy("release", "site", "--yes").code == DONE
@@ -137,6 +138,9 @@ def test_a_broken_server(site: Site) -> None:
     aside = f"/var/lib/mysql.remedy-{site.run()}"
     assert site.db.sh(_DATA, aside) == broken
 
+    said = site.restore("--yes", "--json")
+    assert said.code == NO_BACKUP, "the accounts that definitions name are gone with the server"
+    assert "--accept definer-missing" in said.target["error"]["hint"]
     said = site.restore("--yes", "--json", "--accept", "definer-missing")
     assert (said.code, said.target["status"]) == (DONE, "verified"), said.err
     assert_restored(site, backup)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from tests.worlds.mariadb import Server, shell
 
+from remedy.core.errors import AnswerUnusable
 from remedy.core.values import Probe, Reply
 from remedy.probes import integrity, parse
 
@@ -32,6 +33,11 @@ DROP TABLE gone;
 CREATE USER app@'198.18.%' IDENTIFIED BY 'secret'; GRANT SELECT, INSERT ON `si``te`.* TO app@'198.18.%';
 CREATE USER 'o''neil'@'%'; GRANT UPDATE (c) ON `si``te`.orders TO 'o''neil'@'%'; GRANT SUPER ON *.* TO 'o''neil'@'%';
 GRANT DELETE ON `si%`.* TO app@'198.18.%' WITH GRANT OPTION; GRANT ALL ON other.* TO app@'198.18.%';
+CREATE PROCEDURE `si``te`.p() DO 0; CREATE FUNCTION other.f() RETURNS INT RETURN 0; CREATE ROLE `re"ader`;
+GRANT EXECUTE, ALTER ROUTINE ON PROCEDURE `si``te`.p TO 'o''neil'@'%';
+GRANT EXECUTE ON FUNCTION other.f TO app@'198.18.%'; CREATE USER boss@h;
+GRANT `re"ader` TO app@'198.18.%' WITH ADMIN OPTION; SET DEFAULT ROLE `re"ader` FOR app@'198.18.%'; CREATE ROLE second;
+GRANT second TO `re"ader`; GRANT PROXY ON app@'198.18.%' TO boss@h WITH GRANT OPTION;
 CREATE USER remedy_load_1@localhost; GRANT ALL ON `si``te`.* TO remedy_load_1@localhost;
 """
 
@@ -83,3 +89,26 @@ def test_rights(server: Server) -> None:
     )
     assert any(line.startswith("'root'@'localhost' SUPER on *.*") for line in said)
     assert not [line for line in said if "secret" in line or "*" * 2 in line]
+
+
+def test_held(server: Server) -> None:
+    """Rights on the schema's routines, roles of accounts and of roles, default roles and proxies are told, by kind."""
+    assert asked(integrity.held(str(server.option_file), SCHEMA)) == {
+        "rights on routines": [r"'o\'neil'@'%' Execute,Alter Routine on procedure si`te.p"],
+        "roles": ["'app'@'198.18.%' has role re\"ader with admin option", "'re\"ader' has role second"],
+        "default roles": ["'app'@'198.18.%' begins with role re\"ader"],
+        "proxies": [r"'boss'@'h' may act as 'app'@'198.18.%' with grant option"],
+    }
+
+
+def test_held_as_far_as_it_may_be_read(server: Server) -> None:
+    """What a login may not read is not among the lists, rather than empty; nonsense is no answer."""
+    server.sql(
+        "CREATE USER IF NOT EXISTS half@localhost IDENTIFIED BY 'x'; GRANT SELECT ON mysql.procs_priv TO half@localhost"
+    )
+    file = server.folder / "half.cnf"
+    file.write_text(f"[client]\nsocket={server.socket}\nuser=half\npassword=x\n")
+    assert asked(integrity.held(str(file), "nothing")) == {"rights on routines": []}
+    for out in (b"", b'["roles"]\n', b'["moon"]\n[]\n', b'{"roles": []}\n[]\n', b"[]\n[]\n"):
+        with pytest.raises(AnswerUnusable):
+            parse("integrity.held", Reply(0, out, b"ERROR 2002 (HY000): no way"))

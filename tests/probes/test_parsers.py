@@ -42,6 +42,12 @@ def parsers() -> list[str]:
     return [f"{s}.{name}" for s in probes.subjects() for name in import_module(f"remedy.probes.{s}").PARSERS]
 
 
+def informed() -> list[str]:
+    """Every parser that is told what was asked."""
+    modules = {s: import_module(f"remedy.probes.{s}") for s in probes.subjects()}
+    return [f"{s}.{name}" for s, module in modules.items() for name in getattr(module, "INFORMED", {})]
+
+
 def constructed() -> Iterator[Probe]:
     """One probe of every constructor."""
     yield from (deadman.state("R1"), files.state("/etc/x"), files.content("/etc/x"))
@@ -54,7 +60,9 @@ def constructed() -> Iterator[Probe]:
 
 def test_every_parser_is_named_by_a_probe() -> None:
     """No parser lies about unused, and no probe names one that is not there."""
-    assert {probe.parser for probe in [*constructed(), *sampled("ELSEWHERE")]} == set(parsers())
+    named = {probe.parser for probe in [*constructed(), *sampled("ELSEWHERE")]}
+    assert {name for name in named if ":" not in name} == set(parsers())
+    assert {name.partition(":")[0] for name in named if ":" in name} == set(informed())
 
 
 def test_every_constructor_is_tested() -> None:

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 import pytest
+from tests.worlds import children
 
 from remedy.record.actor import Actor
 from remedy.record.journal import Record
@@ -100,23 +100,8 @@ def start() -> Iterator[Starter]:
     with contextlib.ExitStack() as stack:
 
         def started(*args: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-            process = subprocess.Popen(
-                [*prefix, sys.executable, str(WRITER), *map(str, args)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            stack.callback(_end, process)
-            return process
+            argv = [*prefix, sys.executable, WRITER, *args]
+            pipe = subprocess.PIPE
+            return stack.enter_context(children.child(argv, stdin=pipe, stdout=pipe, text=True))
 
         yield started
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    streams: list[IO[str] | None] = [process.stdin, process.stdout]
-    for stream in streams:
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()

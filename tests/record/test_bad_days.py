@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.worlds import children
 
 from remedy.core.errors import RecordBroken, RecordUnavailable
 from remedy.record.journal import Record
-from remedy.record.store import locker
+from remedy.record.store import locker, untorn
 from remedy.record.verify import verify
 
 Opener = Callable[..., Record]
@@ -157,6 +158,58 @@ def test_read_only_disk(path: Path, tmp_path: Path, start: Starter, state: str) 
     assert "read-only" in result["refused"][1].lower()
     assert result["ok"]
     assert result["entries"] >= 3
+
+
+@pytest.mark.lab
+def test_no_room_to_read_what_a_killed_writer_left(path: Path, tmp_path: Path, start: Starter) -> None:
+    """A log without its index is read from a copy; without room for that the error says where to make some."""
+    writer = start(path, "append", 0, "w")
+    for _ in range(100):
+        line(writer)
+    children.end(writer)
+    path.with_name("record.db-shm").unlink()
+    small = tmp_path / "small"
+    small.mkdir()
+    prefix = (*SMALL_DISK, str(small), "64k", "", "env", f"TMPDIR={small}")
+    said = line(start(path, "verify", prefix=prefix))
+    assert said.startswith("RecordUnavailable ")
+    assert "No space left" in said
+    assert f"make room in {small}" in said
+    assert line(start(path, "verify")) == "True"
+
+
+def test_a_snapshot_that_a_writer_has_torn_is_taken_again(opener: Opener, path: Path) -> None:
+    """Damage found while somebody writes is looked for once more; found in what nobody touches it is damage."""
+    opener().close()
+    tries: list[int] = []
+
+    def count(db: sqlite3.Connection) -> int:
+        tries.append(db.execute("SELECT count(*) FROM entry").fetchone()[0])
+        if len(tries) == 1:
+            with opener() as record:
+                record.append("note", {}, incident="I")
+        if len(tries) != 2:
+            raise RecordBroken("malformed")
+        return tries[-1]
+
+    assert untorn(path, count) == 1
+    assert tries == [0, 1]
+    with pytest.raises(RecordBroken, match="malformed"):
+        untorn(path, count)
+    assert len(tries) == 3
+
+
+def test_readers_and_writers_that_come_and_go(path: Path, start: Starter) -> None:
+    """While others open, append and close as fast as they can, no reader takes their record for a damaged one."""
+    writers = [start(path, "again", 150, f"w{n}") for n in range(2)]
+    assert [line(writer) for writer in writers] == ["1", "1"]
+    seen: list[int] = []
+    while any(writer.poll() is None for writer in writers):
+        seen.append(untorn(path, lambda db: int(db.execute("SELECT count(*) FROM entry").fetchone()[0])))
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert seen == sorted(seen)
+    report = verify(path)
+    assert (report.ok, report.entries) == (True, 300)
 
 
 def test_corrupt_header(opener: Opener, path: Path) -> None:

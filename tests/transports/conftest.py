@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.worlds.children import child
 
 from remedy.core.values import Command, Secret, Target
 from remedy.transports.limits import Limits
@@ -122,7 +124,7 @@ def sshd(tmp_path: Path, keys: Keys) -> Iterator[Sshd]:
         Path("/run/sshd").mkdir(exist_ok=True)
         with (folder / "log").open("wb") as log:
             argv = (*wrap, "/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config"))
-            process = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL)
+            process = ends.enter_context(child(argv, gently=10, stderr=log, stdin=subprocess.DEVNULL))
         known = folder / "known_hosts"
         known.write_text("".join(f"[{address}]:{port} {keys.public(kind)}\n" for kind in host_keys))
         user = pwd.getpwuid(os.getuid()).pw_name
@@ -137,10 +139,18 @@ def sshd(tmp_path: Path, keys: Keys) -> Iterator[Sshd]:
             time.sleep(0.02)
         pytest.fail("sshd does not listen: " + (folder / "log").read_text())
 
-    yield start
-    for server in servers:
-        server.process.terminate()
-        server.process.wait(10)
+    with contextlib.ExitStack() as ends:
+        yield start
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[str]:
+    """A real ssh-agent; the path of its socket."""
+    path = str(tmp_path / "agent")
+    with child(("ssh-agent", "-D", "-a", path), gently=10, stdout=subprocess.DEVNULL) as process:
+        while not Path(path).exists():
+            assert process.poll() is None
+        yield path
 
 
 def reveal(secret: Secret) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +19,6 @@ from remedy.transports.ssh import SshConnection, SshConnector
 from .conftest import LIMITS, Keys, Sshd, make_key, reveal, run
 
 Connect = Callable[[Target], SshConnection]
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[str]:
-    """A real ssh-agent; the path of its socket."""
-    path = str(tmp_path / "agent")
-    process = subprocess.Popen(("ssh-agent", "-D", "-a", path), stdout=subprocess.DEVNULL)
-    while not Path(path).exists():
-        assert process.poll() is None
-    yield path
-    process.terminate()
-    process.wait(10)
 
 
 def add(agent: str, key: Path) -> None:

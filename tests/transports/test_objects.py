@@ -25,6 +25,7 @@ import pytest
 from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.worlds.children import child
 
 from remedy.backups.ports import Damaged
 from remedy.backups.values import Copy, File
@@ -54,8 +55,8 @@ def service() -> Iterator[str]:
     """A moto server; its URL."""
     port = free_port()
     program = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
-    process = subprocess.Popen((sys.executable, "-c", program), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with child((sys.executable, "-c", program), gently=10, **silent) as process:
         until = time.monotonic() + 60
         while time.monotonic() < until:
             assert process.poll() is None
@@ -64,9 +65,6 @@ def service() -> Iterator[str]:
                     break
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,18 +51,6 @@ def alike(target: Target, *, agent: str = "", home: Path | None = None) -> Remed
     one, other = both(target, agent=agent, home=home)
     assert (type(other), other.message, other.where, other.hint) == (type(one), one.message, one.where, one.hint)
     return other
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[str]:
-    """A real ssh-agent; the path of its socket."""
-    path = str(tmp_path / "agent")
-    process = subprocess.Popen(("ssh-agent", "-D", "-a", path), stdout=subprocess.DEVNULL)
-    while not Path(path).exists():
-        assert process.poll() is None
-    yield path
-    process.terminate()
-    process.wait(10)
 
 
 def add(agent: str, key: Path) -> None:

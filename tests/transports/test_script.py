@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.worlds.children import child
 
 from remedy.core.errors import AnswerUnusable, ConnectionLost, ElevationFailed, UsageError
 from remedy.core.values import Command, Reply
@@ -106,17 +107,16 @@ def test_a_script_cut_short_does_nothing(shell: str, tmp_path: Path) -> None:
 
 def test_background_processes_do_not_hold_up_the_answer() -> None:
     """The marks are complete while something started in the background still has the streams open."""
-    process = subprocess.Popen(("sh",), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(build([Command(("sh", "-c", "sleep 5 & echo $!"))], NONCE))
-    process.stdin.flush()
-    seen = b""
-    while b" d 0 0\n" not in seen:
-        seen += os.read(process.stdout.fileno(), 4096)
-    child = int(seen.split(b"s 0 0\n")[1].split(b"\n")[0])
-    os.kill(child, 15)  # alive until now, or this raises
-    process.communicate()
+    with child(("sh",), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(build([Command(("sh", "-c", "sleep 5 & echo $!"))], NONCE))
+        process.stdin.flush()
+        seen = b""
+        while b" d 0 0\n" not in seen:
+            seen += os.read(process.stdout.fileno(), 4096)
+        os.kill(int(seen.split(b"s 0 0\n")[1].split(b"\n")[0]), 15)  # alive until now, or this raises
+        process.communicate()
 
 
 @pytest.mark.parametrize(

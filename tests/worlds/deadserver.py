@@ -11,7 +11,7 @@ import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,8 @@ from remedy.actions import Action
 from remedy.actions.rebuild import Rebuild
 from remedy.actions.undo import Undo
 from remedy.backups.values import Database
-from remedy.core.values import Command, Context, Plan, Reply, Site, Target
+from remedy.core.ports import Tell
+from remedy.core.values import Command, Context, Plan, Reply, Site, Target, Transfer
 from remedy.engine import replay
 from remedy.engine.job import Job
 from remedy.engine.outcome import Outcome
@@ -83,9 +84,10 @@ class _Channel:
 
 @dataclass
 class DeadServer:
-    """The host, below `folder`; an operator with a record."""
+    """The host, below `folder`; an operator with a record. `carry` carries streams, as `Sessions` wants it."""
 
     folder: Path
+    carry: Callable[[Transfer, str, Tell], Reply] | None = None
     pages: Pages = field(default_factory=Pages)
     lives: list[Life] = field(default_factory=list)
 
@@ -103,7 +105,7 @@ class DeadServer:
         self.sql("CREATE DATABASE site; CREATE TABLE site.notice (id INT); INSERT INTO site.notice VALUES (1)")
         self.service("stop")
         (self.data / "ibdata1").write_bytes(b"\x00spoilt\n" * 1000)
-        self.session = Sessions(lambda _: _Channel(self.host), lambda name: Target(name, ""), parse)
+        self.session = Sessions(lambda _: _Channel(self.host), lambda name: Target(name, ""), parse, carry=self.carry)
         self.damaged = self.hashes(self.data)
 
     def service(self, what: str) -> None:

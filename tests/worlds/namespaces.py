@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tests.worlds import children
+
 T = TypeVar("T")
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -44,10 +46,12 @@ while :; do sleep 1000 & wait; done
 class Host:
     """One host. Everything in it ends with `close`."""
 
-    def __init__(self, name: str) -> None:
-        """Start it; returns when it is ready."""
+    def __init__(self, name: str, *, init: str = _INIT) -> None:
+        """Start it; returns when it is ready, which `init`, its PID 1, says."""
         self.name = name
-        self._keeper = subprocess.Popen(
+        self._net = -1
+        self.pid = 0
+        self._keeper = children.start(
             (
                 "unshare",
                 "--net",
@@ -58,18 +62,25 @@ class Host:
                 "--mount-proc",
                 "sh",
                 "-c",
-                _INIT,
+                init,
             ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        try:
+            self._ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def _ready(self) -> None:
         if self._keeper.stdout is None or self._keeper.stdout.readline() != b"ready\n":
             _, said = self._keeper.communicate()
-            raise RuntimeError(f"the host {name} does not start: {said.decode()}")
-        children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
-        self.pid = int(children.read_text().split()[0])
+            raise RuntimeError(f"the host {self.name} does not start: {said.decode()}")
+        below = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
+        self.pid = int(below.read_text().split()[0])
         self._net = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
 
     def enter(self, *argv: str) -> tuple[str, ...]:
@@ -119,12 +130,13 @@ class Host:
         )
 
     def close(self) -> None:
-        """End the host and everything in it."""
-        self._keeper.kill()
-        self._keeper.communicate()
-        os.close(self._net)
+        """End the host and everything in it; again does nothing."""
+        children.end(self._keeper)
+        if self._net >= 0:
+            os.close(self._net)
+            self._net = -1
         end = time.monotonic() + 5
-        while Path(f"/proc/{self.pid}/ns/net").exists() and time.monotonic() < end:
+        while self.pid and Path(f"/proc/{self.pid}/ns/net").exists() and time.monotonic() < end:
             time.sleep(0.01)
 
 

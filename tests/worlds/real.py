@@ -90,7 +90,21 @@ class World:
     def __init__(self, tool: str = "nft", ports: tuple[int, ...] = (22, 80)) -> None:
         """Bring it up. `tool` is what the target filters packets with, "nft" or "iptables"; it listens on `ports`."""
         self.tool = tool
-        self.hosts = {name: Host(name) for name in ("web01", CONTROLLER, "web02", "attacker")}
+        self.hosts: dict[str, Host] = {}
+        self.sockets: list[socket.socket] = []
+        self._over = threading.Event()
+        self._ends = contextlib.ExitStack()
+        try:
+            self._bring_up(ports)
+        except BaseException:
+            self.close()
+            raise
+
+    def _bring_up(self, ports: tuple[int, ...]) -> None:
+        for name in ("web01", CONTROLLER, "web02", "attacker"):
+            self.hosts[name] = Host(name)
+            self._ends.callback(self.hosts[name].close)
+        self._ends.callback(self._hang_up)
         self.target = self.hosts["web01"]
         cable(
             self.target,
@@ -113,14 +127,14 @@ class World:
             near=("198.18.0.11/24", "2001:db8::11/64"),
             far=("198.18.0.66/24", "2001:db8::66/64"),
         )
-        self.target.run((_WITHOUT_NFT if tool == "iptables" else "") + _HANDMADE[tool] + "sleep 0.02; touch /run/start")
-        self.sockets: list[socket.socket] = []
+        without = _WITHOUT_NFT if self.tool == "iptables" else ""
+        self.target.run(without + _HANDMADE[self.tool] + "sleep 0.02; touch /run/start")
         self.listeners = [self._listen(self.target, port) for port in ports]
         self._listen(self.hosts["attacker"], 4444)
-        self._over = threading.Event()
         services = [self.datagrams(self.hosts["attacker"], port) for port in (53, 4444)]
-        self._echo = threading.Thread(target=self._answer, args=(services,), daemon=True)
-        self._echo.start()
+        echo = threading.Thread(target=self._answer, args=(services,), daemon=True)
+        echo.start()
+        self._ends.callback(echo.join)
         #: What sshd on the target says of the session: client's address and port, its own address and port.
         self.connection = f"198.18.3.1 50022 {ADDRESSES[0]} 22"
         self.start = self.snapshot()
@@ -185,13 +199,13 @@ class World:
         return True
 
     def close(self) -> None:
-        """End every host and socket."""
+        """End every host and socket, each whatever became of the others; again does nothing."""
         self._over.set()
-        self._echo.join()
+        self._ends.close()
+
+    def _hang_up(self) -> None:
         for made in self.sockets:
             made.close()
-        for host in self.hosts.values():
-            host.close()
 
 
 class Channel:

@@ -158,7 +158,11 @@ class Prove:
 
     def _refuse_other_series(self, found: dict[str, Any], at: str) -> None:
         """Files of one series are read by that series alone: another would upgrade them, or refuse them."""
-        needed = {"mariadb-backup", "setpriv", "mbstream" if self.backup.format == "stream" else "tar"}
+        needed = {
+            "mariadb-backup",
+            "setpriv",
+            "mbstream" if formats.named(self.backup.format).span == "file" else "tar",
+        }
         if missing := sorted(needed - {*found["programs"]}):
             raise TargetUnfit(f"{missing[0]} is not installed", where=at, hint="apt-get install mariadb-backup")
         made, here = _series(self.judgement.contents.facts.server), _series(found["backup"])

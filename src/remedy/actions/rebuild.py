@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
 from remedy.actions import params
-from remedy.backups import accounts
+from remedy.backups import accounts, transfers
 from remedy.backups.values import Database
 from remedy.core.errors import Refused, TargetUnfit
 from remedy.core.ports import Reader
@@ -51,7 +51,8 @@ class Rebuild:
     """Set the data directory of `database`'s server aside and start an empty one.
 
     `unit` is the server's service. `accounts` are the statements that make its accounts again (`backups.accounts`),
-    `told` says where they come from; what else somebody may have written there is not run.
+    `told` says where they come from; what else somebody may have written there is not run. They are kept without
+    passwords, which are read in the manifest when the accounts are made: a plan is stored, shown and recorded.
     """
 
     name: ClassVar[str] = "rebuild"
@@ -59,6 +60,10 @@ class Rebuild:
     unit: str = "mariadb"
     accounts: tuple[str, ...] = ()
     told: str = ""
+
+    def __post_init__(self) -> None:
+        """Forget the passwords."""
+        object.__setattr__(self, "accounts", accounts.shown(self.accounts))
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Look at the dead server. Raises Refused when it is alive, TargetUnfit when its directory cannot be moved."""
@@ -146,44 +151,53 @@ class Rebuild:
         return accounts.understood(self.accounts)
 
     def _afterwards(self) -> list[str]:
-        """The grants that have to wait for the tables they are on."""
+        """The grants on what is only there after the restore, should one not have been given."""
         later = accounts.on_objects(self._understood)
-        return ["# after the restore, as root in the mariadb client:", *(f"{one};" for one in later)] if later else []
+        said = "# after the restore, as root in the mariadb client, what `remedy verify` misses of these:"
+        return [said, *(f"{one};" for one in later)] if later else []
 
     def _of_accounts(self) -> list[str]:
         """What becomes of the accounts, in words."""
-        known = self._understood
+        known, untold = self._understood, accounts.untold(self.accounts)
         if not self.accounts:
             return ["accounts and their grants are part of it, and no manifest has them: make them by hand"]
         said = [f"{len(accounts.names(known))} accounts are made again from {self.told}"]
-        if others := len(self.accounts) - len(known):
+        if untold:
+            said.append(f"not told by the server when that was written, make them by hand: {_shown(untold)}")
+        if others := len(self.accounts) - len(known) - len(untold):
             said.append(f"{others} of its statements are left out: they are none that make accounts as a dump does")
         if later := accounts.on_objects(known):
-            said.append(f"{len(later)} grants on single tables can be made only after the restore: see the card")
+            said.append(f"{len(later)} rights on single tables and routines are among them, for after the restore")
         if powerful := accounts.powerful(known):
             said.append(f"with rights on everything, look twice: {_shown(powerful)}")
         return said
 
     def _accounts(self) -> list[Change]:
         """Make the accounts again, one statement after another."""
-        later = accounts.on_objects(self._understood)
-        at_once = [one for one in self._understood if one not in later]
-        found = accounts.names(at_once)
+        known = self._understood
+        found = accounts.names(known)
         if not found:
             return []
         listed = ", ".join(asked.quoted(name) for name in found)
-        counted = f"SELECT COUNT(*) FROM mysql.user WHERE IF(is_role='Y', user, CONCAT(user,'@',host)) IN ({listed});"
+        # While they are being made a schema says so: all accounts may be there, and not yet all their rights.
+        counted = (
+            "SELECT CONCAT(COUNT(*), IF(EXISTS(SELECT 1 FROM information_schema.schemata WHERE "
+            f"schema_name='{transfers.ACCOUNTS_BEGUN}'), ' begun', '')) FROM mysql.user "
+            f"WHERE IF(is_role='Y', user, CONCAT(user,'@',host)) IN ({listed});"
+        )
         file = self.database.defaults_file
         return [
             Change(
                 why=f"make {len(found)} accounts again: {_shown(found)}",
                 at=self.database.host,
-                # One that this server cannot make (a plugin is missing) does not keep the others away.
-                do=asked.client(file, "--batch", "--binary-mode", "--force", sql=accounts.again(at_once)),
+                # What it comes to, with the passwords that are in the manifest.
+                do=asked.client(file, "--batch", "--binary-mode", "--force", sql=accounts.again(known)),
                 seen=asked.fingerprint(file, counted),
                 after=wanted(f"{len(found)}"),
+                # One that this server cannot make (a plugin is missing) does not keep the others away.
                 essential=False,
                 layer="database",
+                transfer=transfers.transfer(transfers.Accounts(self.database, known)),
             )
         ]
 

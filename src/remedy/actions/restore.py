@@ -63,7 +63,7 @@ class Restore:
         """Ask the server, and say exactly what would be done. Raises Refused, TargetUnfit, Unreachable."""
         if target.name != self.database.host:
             raise UsageError(f"{self.database.name} is on {self.database.host}, not on {target.name}")
-        server = preflight.look(self.database, reader, frozenset(self.accept), self.room)
+        server = preflight.look(self.database, reader, frozenset(self.accept), self.room, self.contents)
         if server.max_packet and self.contents.longest > server.max_packet:
             raise Refused(
                 f"the longest statement has {self.contents.longest} bytes, the server takes {server.max_packet}",

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from remedy.backups import naming
+from remedy.backups import formats, naming
 from remedy.backups.beside import is_sidecar
 from remedy.backups.values import Backup, File
 from remedy.core.text import printable
@@ -38,11 +38,6 @@ class Assembly:
     format: str
     pieces: tuple[Piece, ...] = ()
     why_not: str = ""
-
-    @property
-    def size(self) -> int:
-        """Bytes stored."""
-        return sum(piece.file.size for piece in self.pieces)
 
 
 def complete(
@@ -93,8 +88,8 @@ def _top(backup: Backup) -> str:
 def _within(backup: Backup, said: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """What a checksum file says of this backup's files, by their path within it. Its names start at its own folder."""
     start = naming.split_path(backup.checksum.name)[0] if backup.checksum else _top(backup)
-    is_folder = backup.format in {"mydumper", "physical"}
-    sets = {(part.whole, part.style) for path in inside(backup) if (part := naming.part(path)) and not is_folder}
+    alone = not formats.is_folder(backup.format)
+    sets = {(part.whole, part.style) for path in inside(backup) if alone and (part := naming.part(path))}
     top = _top(backup)
     for digest, name in said:
         path = posixpath.normpath(f"{start}/{name}" if start else name)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from remedy.backups import formats
 from remedy.backups.naming import bare, split_path
 from remedy.backups.values import Backup, File
 
@@ -75,7 +76,7 @@ class Sidecars:
         stems = [own]
         while (shorter := bare(stems[-1])) != stems[-1]:
             stems.append(shorter)
-        stems += [stem.removesuffix(".sql") for stem in stems if stem.endswith(".sql")]
+        stems += [stem[: -len(suffix)] for stem in stems for suffix in formats.suffixes() if stem.endswith(suffix)]
         sums = self._sums.get(own)
         if inside and own in self._folders:
             sums = self._folders[own]

@@ -2,7 +2,8 @@
 
 Decides which files belong together, by their names and places alone, and what cannot be used (`odd`). Nothing is
 hidden: every file, link and pipe that is listed is in a backup, beside one, in the binary logs, or an odd backup of its
-own. Leaves to others: reading (transports, formats), and which backup to take (`choose`).
+own. Leaves to others: what the backups of each format are called (`formats`), reading (transports), and which backup to
+take (`choose`).
 
     site-2026-02-03.sql.zst                a dump
     site-2026-02-03.sql.zst.sha256         its checksum, site-2026-02-03.manifest.json its manifest
@@ -13,24 +14,15 @@ own. Leaves to others: reading (transports, formats), and which backup to take (
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
-from remedy.backups import naming
+from remedy.backups import formats, naming
 from remedy.backups.beside import Sidecars, is_sidecar
+from remedy.backups.formats import Group, called
 from remedy.backups.naming import bare, split_path
 from remedy.backups.values import Backup, Copy, File
-
-_METADATA: Final = ("metadata", "metadata.partial", "metadata.header")
-_SCHEMA: Final = re.compile(r"(?P<base>.+)-schema(?:-create|-post|-view|-triggers|-sequence)?\.sql\Z")
-#: mydumper's data files: SQL, or rows for LOAD DATA beside it; then checksums and row counts of older versions.
-_DATA: Final = re.compile(r"(?P<table>.+\..+?)(?:\.[0-9]+)*\.(?:sql|dat|csv)\Z")
-_COUNTS: Final = re.compile(r".+\..+-(?:checksum|metadata)\Z")
-_NOTES: Final = tuple(f"{tool}_{what}" for tool in ("xtrabackup", "mariadb_backup") for what in ("checkpoints", "info"))
-_MORE_NOTES: Final = re.compile(r"(?:xtrabackup|mariadb_backup)_\w+\Z|backup-my\.cnf\Z|donor_galera_info\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,7 @@ def backups(copy: Copy, files: Sequence[File]) -> tuple[Backup, ...]:
     found: list[tuple[str, Backup]] = []
     for layer, versions in enumerate(_versions(data)):
         found += _grouped(copy, [*versions, *special] if layer == 0 else versions, sidecars)
-    made = {folder for folder, backup in found if backup.format in {"mydumper", "physical"}}
+    made = {folder for folder, backup in found if formats.is_folder(backup.format)}
     called_so = "a folder that is called like a backup"
     for file in files:
         name = split_path(file.name)[1]
@@ -126,94 +118,52 @@ def _versions(files: Iterable[File]) -> list[list[File]]:
 def _grouped(copy: Copy, files: list[File], sidecars: Sidecars) -> list[tuple[str, Backup]]:
     """One layer of versions: folders that are backups, sets of parts, single files; each with its place."""
     found: list[tuple[str, Backup]] = []
-    by_folder: dict[str, list[File]] = defaultdict(list)
+    listed: dict[str, list[File]] = defaultdict(list)
     for file in files:
-        by_folder[split_path(file.name)[0]].append(file)
-    taken: set[File] = set()
-    notes: dict[str, tuple[File, ...]] = {}
-    for folder, inside in _physical(by_folder).items():
-        only_notes = all(_MORE_NOTES.match(bare(split_path(file.name)[1])) for file in inside)
-        plain = [split_path(file.name)[1] for file in by_folder[folder] if file.kind == "file"]
-        streams = any(naming.kind(name) == "stream" for name in plain)
-        taken.update(inside)
-        if only_notes and streams:  # mariadb-backup --stream --extra-lsndir
-            notes[folder] = tuple(inside)
-        else:
-            odd = "nothing but the tool's notes is left of it" if only_notes else ""
-            found.append((folder, _folder(copy, folder, inside, sidecars, form="physical", odd=odd)))
-    for folder, listed in by_folder.items():
-        inside = _mydumper([file for file in listed if file not in taken], folder)
-        if inside:
-            taken.update(inside)
-            names = {split_path(file.name)[1] for file in inside}
-            odd = "unfinished: metadata.partial is still there" if "metadata.partial" in names else ""
-            found.append((folder, _folder(copy, folder, inside, sidecars, form="mydumper", odd=odd)))
-    for folder, listed in by_folder.items():
-        rest = [file for file in listed if file not in taken]
-        for place, backup in _files(copy, folder, rest, sidecars):
-            more = notes.get(folder, ()) if backup.format == "stream" else ()
-            found.append((place, replace(backup, beside=(*backup.beside, *more))))
+        listed[split_path(file.name)[0]].append(file)
+    notes: dict[str, tuple[str, Group]] = {}
+    made: set[str] = set()
+    for form, kind in formats.spanning():
+        for group in tuple(kind.groups(listed)):
+            if group.folder in made:
+                continue  # a folder is one backup; what else lies in it is shown file by file
+            made.add(group.folder)
+            if group.notes:
+                notes[group.folder] = form, group
+            else:
+                found.append((group.folder, _folder(copy, group, form, sidecars)))
+            taken = frozenset(group.files)
+            for folder in {split_path(file.name)[0] for file in taken}:
+                listed[folder] = [file for file in listed[folder] if file not in taken]
+    for folder, left in listed.items():
+        alone = list(_files(copy, folder, left, sidecars))
+        if folder in notes:
+            form, group = notes[folder]
+            if any(formats.is_alike(backup.format, form) for _, backup in alone):
+                alone = [(place, _noted(backup, form, group)) for place, backup in alone]
+            else:
+                found.append((folder, _folder(copy, group, form, sidecars)))
+        found += alone
     return found
 
 
-def _folder(copy: Copy, folder: str, inside: list[File], sidecars: Sidecars, *, form: str, odd: str) -> Backup:
-    name = split_path(folder)[1] or copy.path.rstrip("/").rpartition("/")[2] or copy.prefix.rstrip("/") or copy.name
-    files = tuple(sorted(inside, key=lambda file: file.name))
+def _noted(backup: Backup, form: str, notes: Group) -> Backup:
+    return replace(backup, beside=(*backup.beside, *notes.files)) if formats.is_alike(backup.format, form) else backup
+
+
+def _folder(copy: Copy, group: Group, form: str, sidecars: Sidecars) -> Backup:
+    name = split_path(group.folder)[1]
+    name = name or copy.path.rstrip("/").rpartition("/")[2] or copy.prefix.rstrip("/") or copy.name
+    files, odd = tuple(sorted(group.files, key=lambda file: file.name)), group.odd
     strange = next((file for file in files if file.kind != "file"), None)
     if strange:
         odd = f"holds {_strange(strange)}: {split_path(strange.name)[1]}"
-    paths = (folder, *(file.name for file in files))
-    return sidecars.beside(Backup(name, copy.name, form, files, odd=odd), folder, paths, inside=True)
+    paths = (group.folder, *(file.name for file in files))
+    return sidecars.beside(Backup(name, copy.name, form, files, odd=odd), group.folder, paths, inside=True)
 
 
 def _strange(file: File) -> str:
     return "a symbolic link" if file.kind == "link" else "a pipe, socket or device"
-
-
-def _physical(by_folder: dict[str, list[File]]) -> dict[str, list[File]]:
-    """Every folder that mariadb-backup wrote its notes into, with all that lies below it.
-
-    The deepest such folder counts: an incremental backup may lie below its full one. Dumps that somebody put there are
-    backups of their own.
-    """
-    roots = {folder for folder, listed in by_folder.items() if any(_is_note(file) for file in listed)}
-    found: dict[str, list[File]] = {root: [] for root in sorted(roots)}
-    for folder, listed in by_folder.items() if roots else ():
-        above = folder
-        while above not in roots and above:
-            above = split_path(above)[0]
-        exported = any(_SCHEMA.match(bare(split_path(file.name)[1])) for file in listed)
-        if above in roots and not exported:
-            found[above] += [file for file in listed if not naming.kind(split_path(file.name)[1])]
-    return {root: inside for root, inside in found.items() if inside}
-
-
-def _is_note(file: File) -> bool:
-    return file.kind == "file" and bare(split_path(file.name)[1]) in _NOTES
-
-
-def _mydumper(listed: list[File], folder: str) -> list[File]:
-    """The files of a mydumper export in one folder: those of the databases that its definitions name; none, if none.
-
-    At the top of a copy `metadata` alone makes no export: dumps lie there under any name.
-    """
-    names = {file: bare(split_path(file.name)[1]) for file in listed}
-    defined = {match["base"] for name in names.values() if (match := _SCHEMA.match(name))}
-    databases = tuple({f"{base.partition('.')[0]}." for base in defined})
-    notes = [file for file, name in names.items() if name in _METADATA]
-    if not defined and not (notes and folder):
-        return []
-    found = []
-    for file, name in names.items():
-        data = _DATA.match(name)
-        if (
-            _SCHEMA.match(name)
-            or _COUNTS.match(name)
-            or (data and data["table"] in defined)
-            or (data and name.startswith(databases or "") and not naming.dated(name))
-        ):
-            found.append(file)
-    return [*notes, *found] if found else []
 
 
 def _files(copy: Copy, folder: str, files: list[File], sidecars: Sidecars) -> Iterable[tuple[str, Backup]]:
@@ -228,9 +178,9 @@ def _files(copy: Copy, folder: str, files: list[File], sidecars: Sidecars) -> It
     for (whole, style), row in sets.items():
         if not naming.is_set(tuple(row), style):
             continue
-        for mark in naming.SUFFIX_MARKS if style == f".{len(min(row))}" else ():
+        for mark in _like_marks(len(min(row)), style):
             like = plain.get(f"{whole}.{mark}")
-            if like and len(mark) == len(min(row)) and like not in taken:
+            if like and like not in taken:
                 *_, last, number = sorted(naming.numbers(tuple(row))) + naming.numbers([mark])
                 if number <= last + 1:
                     row[mark] = like
@@ -240,7 +190,7 @@ def _files(copy: Copy, folder: str, files: list[File], sidecars: Sidecars) -> It
         odd = naming.gaps(tuple(counted.values()), least=1 if marks[0].isdigit() else 0)
         made = tuple(row[mark] for mark in marks)
         taken.update(made)
-        backup = Backup(bare(whole), copy.name, naming.kind(bare(whole)), made, odd=odd)
+        backup = Backup(bare(whole), copy.name, called(bare(whole)), made, odd=odd)
         paths = (_below(folder, whole), *(file.name for file in made))
         yield made[0].name, sidecars.beside(backup, folder, paths)
     for file in files:
@@ -248,14 +198,20 @@ def _files(copy: Copy, folder: str, files: list[File], sidecars: Sidecars) -> It
             yield file.name, _single(copy, folder, file, sidecars)
 
 
+def _like_marks(length: int, style: str) -> list[str]:
+    """Marks of a long set that look like a suffix: X.sql.gz.gz may be part 182 of X.sql.gz."""
+    marks = [suffix[1:] for suffix in naming.suffixes() if suffix[1:].isalpha()]
+    return [mark for mark in marks if len(mark) == length] if style == f".{length}" else []
+
+
 def _single(copy: Copy, folder: str, file: File, sidecars: Sidecars) -> Backup:
     name = split_path(file.name)[1]
     if file.kind != "file":
         return Backup(name, copy.name, "", (file,), odd=f"{_strange(file)}: never followed nor opened")
     if naming.unfinished(name) or naming.unfinished(bare(name)):
-        return Backup(name, copy.name, naming.kind(name), (file,), odd="unfinished: some program is still writing it")
+        return Backup(name, copy.name, called(name), (file,), odd="unfinished: some program is still writing it")
     stem = bare(name)
-    return sidecars.beside(Backup(stem, copy.name, naming.kind(stem), (file,)), folder, (file.name,))
+    return sidecars.beside(Backup(stem, copy.name, called(stem), (file,)), folder, (file.name,))
 
 
 def _below(folder: str, name: str) -> str:

@@ -107,11 +107,6 @@ class Decision:
     skipped: tuple[str, ...] = ()
 
 
-def next_to_read(search: Search) -> Need | None:
-    """Which backup has to be read before the newest valid one can be named; None when it can be, or there is none."""
-    return decide(search).read
-
-
 def decide(search: Search) -> Decision:
     """The next step. A judgement that stops below what was asked has to carry a finding, or be put into `failed`."""
     rows = [one for one in search.backups if not search.only or one.copy in search.only]

@@ -56,6 +56,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "foreign-key-elsewhere": (ACCEPTABLE, "a foreign key refers to a table of another schema"),
     # What a planted backup could do. None of it is ever sent.
     "client-command": (FATAL, "a command for the client's machine"),
+    "behind-rows": (FATAL, "something stands behind the end of rows, on their line"),
     "privilege": (ACCEPTABLE, "a statement about accounts, the server or its files"),
     "unknown-statement": (ACCEPTABLE, "a statement that no dumper writes"),
     "reaches-outside": (ACCEPTABLE, "a table is kept outside the server's data directory or on another server"),

@@ -12,7 +12,7 @@ crc32                  CRC-32C of 4 to 26 xor that of 38 to n-8, at 0 and again 
 ROW_FORMAT=COMPRESSED  CRC-32C of 4 to 16 xor that of 24 to 26 xor that of 34 to n, at 0
 =====================  ==================================================================================
 
-What has another checksum (innodb, none; page compression or encryption before full_crc32) is counted as unchecked.
+What has another checksum (innodb, none; page compression or encryption before full_crc32) is left unchecked.
 Leaves to others: which files there should be (`formats.physical`); what is in the pages (CHECK TABLE on a server).
 """
 
@@ -120,14 +120,13 @@ class Tablespace:
     """What became of reading one data file.
 
     `bytes` were read, `promised` is how many its first page says it has (0: it is empty, not written yet). `damaged`
-    are the first pages that are wrong, of `wrong` in all. `unchecked` pages could not be told.
+    are the first pages that are wrong, of `wrong` in all.
     """
 
     bytes: int
     promised: int
     wrong: int
     damaged: tuple[int, ...]
-    unchecked: int
     torn: bool
     strange: bool
 
@@ -156,7 +155,6 @@ class Reader:
         self._space: bytes = b""
         self._wrong = 0
         self._damaged: list[int] = []
-        self._unchecked = 0
         self._strange = False
 
     def feed(self, chunk: bytes) -> None:
@@ -192,7 +190,6 @@ class Reader:
             return
         good = _checked(page, self.layout or Layout())
         if good is None:
-            self._unchecked += 1
             return
         if good:
             good = self._belongs(page, number)
@@ -215,7 +212,6 @@ class Reader:
             self._promised,
             self._wrong,
             tuple(self._damaged),
-            self._unchecked,
             torn=bool(self._rest),
             strange=self._strange,
         )

@@ -67,7 +67,9 @@ class Interpreter:
         schema, ident = parts(rows.table)
         name = self._name(ident)
         piece = Piece("left", "", rows.text)
-        if schema:
+        if rows.behind:
+            self.findings.add("behind-rows", rows.behind)
+        elif schema:
             self.findings.add("other-schema", rows.text[: rows.head])
         elif not self.schemas.mine:
             pass

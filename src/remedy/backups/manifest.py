@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from remedy.backups.ports import Damaged
+from remedy.backups.rights import Held
 from remedy.backups.values import Contents
 from remedy.core.canon import Json, canonical, decode, encode
 from remedy.core.errors import PlanFileError
@@ -43,8 +44,10 @@ class Manifest:
     `database` is its name in the inventory, `schema` and `host` where it was dumped, `server` the server's version.
     `time` is when the dump was complete (seconds since 1970 UTC), `binlog` ("file:position") and `gtid` where
     replication stood in it. `sha256` and `size` are of the stored bytes. `label` says why it was taken. `rights` are
-    who could do what in the schema then (`probes.integrity.rights`), `accounts` the statements that make the server's
-    accounts again (`backups.accounts`): with their hashed passwords, which is why manifests are as secret as dumps.
+    who could do what in the schema then (`probes.integrity.rights`), `held` the rights that are told elsewhere
+    (`backups.rights`; older manifests have none). `accounts` are the statements that make the server's accounts again,
+    and comments that name those which could not be told (`backups.accounts`): with their hashed passwords, which is why
+    manifests are as secret as dumps.
     """
 
     database: str
@@ -61,6 +64,7 @@ class Manifest:
     contents: Contents = field(default_factory=Contents)
     rights: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
     schema_version: int = VERSION
 
 

@@ -11,20 +11,15 @@ users, mydumper, mariadb-backup, split(1), 7-Zip, logrotate, rsync and the serve
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from remedy.backups import containers
+from remedy.backups import containers, formats, seals
 
-#: Encryption, and compressions that may not have a module of `containers` but are seen in backup folders.
-_SUFFIXES: Final = (".gpg", ".pgp", ".asc", ".enc", ".age", ".gz", ".zst", ".xz", ".bz2", ".lz4", ".lzo", ".br")
-#: Marks of a long set that look like a suffix of these: X.sql.gz.gz may be part 182 of X.sql.gz.
-SUFFIX_MARKS: Final = tuple(suffix[1:] for suffix in _SUFFIXES if suffix[1:].isalpha())
-_STREAM: Final = re.compile(r"\.(?:xb|xbstream|mbstream)(?:[._-]|\Z)", re.IGNORECASE)
-_DUMP: Final = re.compile(r"\.(?:sql|mysql|mysqldump|dump)(?:[._-]|\Z)", re.IGNORECASE)
 _UNFINISHED: Final = re.compile(
     r".\.(?:part|partial|tmp|temp|filepart|incomplete|inprogress|in-progress|uploading|crdownload)\Z|.~\Z",
     re.IGNORECASE,
@@ -60,26 +55,21 @@ def split_path(path: str) -> tuple[str, str]:
 
 def bare(name: str) -> str:
     """A name without its suffixes of compression and encryption."""
-    while True:
-        shorter, container = containers.without_suffix(name)
-        if not container:
-            suffix = next((one for one in _SUFFIXES if name.lower().endswith(one) and len(name) > len(one)), "")
-            shorter = name[: len(name) - len(suffix)]
-        if shorter == name:
-            return name
-        name = shorter
+    while suffix := next((one for one in suffixes() if name.lower().endswith(one) and len(name) > len(one)), ""):
+        name = name[: -len(suffix)]
+    return name
 
 
-def kind(name: str) -> str:
-    """The format a single file's name tells: "dump", "stream", or "" for none."""
-    if _STREAM.search(name):
-        return "stream"
-    return "dump" if _DUMP.search(name) else ""
+@functools.cache
+def suffixes() -> tuple[str, ...]:
+    """Those of every compression and encryption, with the dot."""
+    modules = (*containers.registered().values(), *seals.registered().values())
+    return (*(suffix for module in modules for suffix in module.SUFFIXES), *containers.UNREAD)
 
 
 def looks_stored(name: str) -> bool:
     """Whether this is the name of a backup in one file, or of a compressed or encrypted anything."""
-    return bool(kind(name)) or bare(name) != name
+    return bool(formats.called(name)) or bare(name) != name
 
 
 def unfinished(name: str) -> bool:

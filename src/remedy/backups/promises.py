@@ -33,7 +33,10 @@ HOUR: Final = 3_600
 DAY: Final = 24 * HOUR
 #: How long after the due time the daily backup may take before it is missed, in seconds.
 GRACE: Final = 2 * HOUR
-#: The age that the newest proven backup may have: yesterday's, while today's proof is still running.
+#: The age that the newest proven backup may have, in seconds. The plans ask for no rhythm of proofs: BZ-DATA-1 restores
+#: the newest backup, so that is the one to be known good, and BZ-BACKUP makes one a day. One day it is the newest, and
+#: by the time the next is due it has to be proven. Less would be an alarm every night between the backup and the end of
+#: its proof, which may take hours; more would let a night without a proof pass unnoticed.
 PROVEN: Final = 2 * DAY
 #: Of how many days good backups have to exist.
 DAYS: Final = 3
@@ -77,15 +80,13 @@ def promises(
     *,
     unlisted: Mapping[str, str] | None = None,
     zone: str = "UTC",
-    grace: int = GRACE,
-    proven: int = PROVEN,
     accepted: frozenset[str] = frozenset(),
 ) -> tuple[Kept, ...]:
     """Judge every promise at the instant `now` (seconds since 1970 UTC).
 
     `known` are the verdicts by backup as listed, `unlisted` the copies that cannot be listed, with the reason. `zone`
-    is the database host's, for a database without `timezone`; `grace` and `proven` are in seconds. `accepted` are codes
-    of findings that the operator lives with; mere notes need no word.
+    is the database host's, for a database without `timezone`. `accepted` are codes of findings that the operator lives
+    with; mere notes need no word.
     """
     clock = database.timezone or zone
     # What restores have put aside is kept for its own sake, and is no backup that anybody waits for.
@@ -96,8 +97,8 @@ def promises(
     found = _read(order(backups, known, database, zone=zone).candidates, known, good, now)
     gone = dict(unlisted or {})
     return (
-        _daily(database, found, now, clock, grace),
-        _proven(database, found, now - proven, clock),
+        _daily(database, found, now, clock),
+        _proven(database, found, now - PROVEN, clock),
         _off_site(database, found, now, clock),
         _copies(database, found, gone),
         _places(database, found, gone),
@@ -142,10 +143,10 @@ def _named(one: Candidate, clock: str) -> str:
     return f"{printable(one.name, 80, one_line=True)} of {times.shown(one.time, clock)}"
 
 
-def _daily(database: Database, found: _Read, now: int, clock: str, grace: int) -> Kept:
+def _daily(database: Database, found: _Read, now: int, clock: str) -> Kept:
     """The last due time that is past its grace counts."""
     due = times.daily(now, database.promises.daily, clock)
-    if now < due + grace:
+    if now < due + GRACE:
         due = times.daily(now, database.promises.daily, clock, days_back=1)
     since = f"since {times.shown(due, clock)}"
     made = next((one.backup for one in found.good if one.backup.time >= due), None)

@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from remedy.backups import lexis
 from remedy.backups.lexis import (
     AHEAD,
     DELIMITER,
-    END,
     INSERT,
     LINE_OR_CLOSE,
     OPEN_OR_CLOSE,
@@ -49,7 +49,6 @@ _SMALL: Final = 1 << 14
 _START, _CODE, _STRING, _LINE, _BLOCK, _ROWS = range(6)
 _INSIDE: Final = {_CODE: "statement", _STRING: "string", _LINE: "comment", _BLOCK: "comment", _ROWS: "rows"}
 _QUOTES: Final = b"'\"`"
-_SEMICOLON: Final = ord(";")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,16 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    r"""An INSERT whose head has `head` bytes; with `many`, several that have the same head. Ends with ``;\n``."""
+    r"""An INSERT whose head has `head` bytes; with `many`, several that have the same head. Ends with ``;\n``.
+
+    `behind` is what a line holds behind the end of its rows: no dumper writes anything there.
+    """
 
     text: bytes
     table: bytes
     head: int
     many: bool = False
+    behind: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class Splitter:
         self._quote = b""
         self._head = 0
         self._table = b""
+        self._doubt = False
         self._command = False
         self._inside = False
         self._server = False
@@ -230,16 +234,22 @@ class Splitter:
             self._state = _CODE
             self._keep(head[0])
             return head.end(), None
-        end = _rows_end(data, head.end())
+        end, self._doubt = lexis.rows_end(data, head.end())
         if end < 0:
             self._state = _ROWS
             return self._later(data, at)
         many = end - at < _SMALL and data.startswith(head[0], end)
         if many:
-            end = _run(data, at, end, head[0])
+            end, self._doubt = lexis.run_end(data, at, end, head[0])
         self.longest = max(self.longest, end - at)
         self._limit = LIMIT
-        return end, Rows(data[at:end], self._table, self._head, many)
+        return end, self._found(data[at:end], many=many)
+
+    def _found(self, text: bytes, *, many: bool = False) -> Rows:
+        # Binary data among characters that end in a backslash is not told apart well enough.
+        looked = self._doubt and not self.wide
+        behind = lexis.behind(text, self._head, escapes=self.escapes) if looked else b""
+        return Rows(text, self._table, self._head, many, behind)
 
     def _later(self, data: bytes, at: int) -> tuple[int, None]:
         """The INSERT goes on in the next chunk."""
@@ -249,13 +259,14 @@ class Splitter:
 
     def _spanning(self, data: bytes, at: int) -> tuple[int, Token | None]:
         """Inside an INSERT, its head read."""
-        end = _rows_end(data, at)
+        end, doubt = lexis.rows_end(data, at)
+        self._doubt |= doubt
         if end < 0:
             return self._later(data, at)
         self._keep(data[at:end])
         text = self._done()
         self.longest = max(self.longest, len(text))
-        return end, Rows(text, self._table, self._head)
+        return end, self._found(text)
 
     def _code(self, data: bytes, at: int) -> tuple[int, Token | None]:  # noqa: PLR0911 -- one per thing to be met
         """Inside a statement, outside its strings and comments."""
@@ -369,24 +380,3 @@ class Splitter:
         "delimiter": _delimiter,
         "insert": _insert,
     }
-
-
-def _rows_end(data: bytes, at: int) -> int:
-    """Where the INSERT ends whose rows are at `at`, -1 when not in `data`.
-
-    All rows on one line: the first newline ends it. A line per row: there are many newlines, and few semicolons.
-    """
-    newline = data.find(b"\n", at)
-    if newline > at and data[newline - 1] == _SEMICOLON:
-        return newline + 1
-    match = END.search(data, newline + 1) if newline >= 0 else None
-    return match.end() if match else -1
-
-
-def _run(data: bytes, at: int, end: int, head: bytes) -> int:
-    """Where the run of INSERTs with the same head ends that begins at `at` and whose first statement ends at `end`."""
-    last = data.rfind(b";\n", at) + 2
-    if data.count(b"\n", at, last) == data.count(b";\n" + head, at, last) + 1:
-        return last  # no other newline in between, so nothing else can stand there
-    other = re.compile(rb";\n(?!" + re.escape(head) + rb")").search(data, end - 2)
-    return other.end() if other else last

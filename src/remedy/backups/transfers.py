@@ -123,10 +123,34 @@ class Survey:
     socket: str
 
 
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Make the accounts of `statements` on the server of `database`, rights on single tables and routines included.
+
+    The statements are as `backups.accounts.shown` gives them: passwords are not in plans, nor in the record. They are
+    read in a manifest of one of the database's copies, which has to say the same in all else.
+    Result: {"accounts", "statements", "copies": [where that manifest is], "refused": [whose a statement was]}; it fails
+    when the server refuses one, or an account is there that the manifest only names.
+    """
+
+    database: Database
+    statements: tuple[str, ...]
+
+
 #: `Backup.format` of binary logs to be fetched; no module of `formats`, for nobody restores from these alone.
 LOGS: Final = "logs"
 
-KINDS: Final[dict[str, type]] = {"take": Take, "load": Load, "compare": Compare, "fetch": Fetch, "survey": Survey}
+#: A schema that is there for as long as accounts are being made: their number does not tell of their rights.
+ACCOUNTS_BEGUN: Final = "remedy__accounts"
+
+KINDS: Final[dict[str, type]] = {
+    "take": Take,
+    "load": Load,
+    "compare": Compare,
+    "fetch": Fetch,
+    "survey": Survey,
+    "accounts": Accounts,
+}
 
 
 def transfer(value: object) -> Transfer:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from remedy import __version__
 from remedy.actions.undo import UNDOABLE
-from remedy.cli import document
+from remedy.cli import conclusion, document
 from remedy.cli.options import Common
 from remedy.cli.progress import Pace
 from remedy.cli.screen import Screen
@@ -187,10 +187,13 @@ class Acting:
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Outcome):
                 documents.append(document.of_outcome(outcome, self.world.record.head()[1]))
-                if not (self.options.json or self.options.jsonl):
+                for_people = not (self.options.json or self.options.jsonl)
+                if for_people:
                     self.screen.outcome(outcome)
-                    if outcome.plan.action in UNDOABLE and outcome.status not in {"reopened", "failed"}:
-                        self.screen.card(outcome.plan)
+                if analysis := conclusion.conclude(self.world, self.screen, outcome):
+                    documents[-1]["analysis"] = analysis
+                if for_people and outcome.plan.action in UNDOABLE and outcome.status not in {"reopened", "failed"}:
+                    self.screen.card(outcome.plan)
             else:
                 self._name_the_way_on(job, outcome)
                 self._refuse(job, incident, outcome)

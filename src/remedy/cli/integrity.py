@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from remedy.backups import manifest as manifests
-from remedy.backups import transfers
+from remedy.backups import rights, transfers
 from remedy.backups.manifest import Manifest
 from remedy.backups.ports import Damaged
 from remedy.backups.values import Backup, Database
@@ -89,12 +89,16 @@ class Verifying:
         rows = compared.get("different", [])
         different = [f"{_named(row['table'])}: {_WORDS.get(row['what'], row['what'])}" for row in rows]
         different += self._rights(manifest)
+        held, passed_over = self._held(manifest)
+        different += held
         orphans = self._orphans()
         for line in (*different[:_SHOWN], *orphans):
             self.screen.say(f"  ≠ {line}", "yellow")
         if len(different) > _SHOWN:
             self.screen.say(f"  … and {len(different) - _SHOWN} more (--json names all)", "yellow")
         equal = not different and not orphans
+        if passed_over:
+            self.screen.say(f"  {rights.not_compared(passed_over)}", "dim")
         tables = len(manifest.contents.tables)
         if equal:
             self.screen.say(f"✓ {tables} tables and all definitions are as the manifest says; CHECK TABLE OK", "green")
@@ -104,6 +108,7 @@ class Verifying:
             )
         body: dict[str, Json] = {"database": self.database.name, "against": manifest.sha256, "time": manifest.time}
         body |= {"copies": [*copies], "tables": tables, "different": [*different], "orphans": [*orphans]}
+        body["not_compared"] = [*passed_over]
         body |= {"equal": equal, "exit_code": 0 if equal else _DIFFERS}
         self.world.record.append("integrity", body, incident=self.world.under())
         if self.world.options.json or self.world.options.jsonl:
@@ -140,6 +145,12 @@ class Verifying:
         return [f"right gone: {one}" for one in sorted(before - now)] + [
             f"right new: {one}" for one in sorted(now - before)
         ]
+
+    def _held(self, manifest: Manifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Rights on routines, roles and proxies: what differs, and what could not be compared."""
+        asked = integrity.held(self.database.defaults_file, self.database.schema)
+        now = cast("dict[str, list[str]]", self.world.reader.ask([asked], at=self.database.host)[0])
+        return rights.differences(manifest.held, rights.of(now))
 
     def _orphans(self) -> list[str]:
         """The foreign keys with rows that refer to nothing, in words."""

@@ -56,6 +56,16 @@ class Point:
             return Until(place=self.before)
         return Until(at=0 if self.before else self.at, statement=binlog.literal(self.before) if self.before else "")
 
+    def reached(self, stretch: Stretch) -> int:
+        """Up to when the logs give back what was written, in seconds since 1970 UTC.
+
+        That is the point where it has a time; else when the last transaction before it began.
+        """
+        if stretch.hits:
+            return max(stretch.last, stretch.hits[0].time)
+        met = stretch.stop and not any(one.code == "cut" for one in stretch.findings)
+        return self.at if met and self.at and not self.before else stretch.last
+
 
 @dataclass(slots=True)
 class Staging:

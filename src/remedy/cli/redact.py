@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 _MASK = "<secret>"
@@ -14,9 +15,12 @@ class Redactor:
     known: set[str] = field(default_factory=set)
 
     def add(self, value: str) -> str:
-        """Remember a secret's value; one shorter than four characters would hide half of every text."""
+        """Remember a secret's value, as it is and as JSON writes it.
+
+        One shorter than four characters would hide half of every text.
+        """
         if len(value) >= 4:  # noqa: PLR2004 -- see above
-            self.known.add(value)
+            self.known |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         return value
 
     def __call__(self, text: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from remedy.cli.choice import ago, stamp
 from remedy.core.values import Entry
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 Line = tuple[str, str]
 
 #: Kinds that only matter when every entry is asked for.
-_DETAIL: Final = frozenset({"intent", "lease", "key", "checkpoint"})
+_DETAIL: Final = frozenset({"intent", "lease", "signing-key"})
+_LONGEST: Final = 160
 
 
 def timeline(entries: Iterable[Entry], *, every: bool) -> Iterator[Line]:
@@ -25,7 +27,7 @@ def timeline(entries: Iterable[Entry], *, every: bool) -> Iterator[Line]:
         body = cast("dict[str, Any]", json.loads(entry.body))
         text, style = _said(entry.kind, body)
         when = entry.time[:19].replace("T", " ") + " +00:00"
-        yield f"{entry.seq:>6}  {when}  {entry.kind:<14} {entry.run:<10} {text}", style
+        yield f"{entry.seq:>6}  {when}  {entry.kind:<15} {entry.run:<10} {text}", style
         if every:
             yield f"{'':>8}{entry.hash}", "dim"
 
@@ -42,13 +44,11 @@ def _said(kind: str, body: dict[str, Any]) -> Line:
         "refusal": (f"{body.get('action')} {target}: {body.get('message')} (exit {body.get('exit_code')})", "yellow"),
         "intent": (f"{target} step {body.get('step')}: {body.get('why')}", "dim"),
         "alarm": (f"{target}: containment has come undone", "bold red"),
-        "backup-rejected": (f"{_backup(body)}: passed over at {body.get('level')}: {body.get('reason')}", "yellow"),
+        "lease": (f"{target}: {str(body.get('event', '')).replace('-', ' ')} by {body.get('holder')}", "dim"),
+        "signing-key": (f"from here on {body.get('fingerprint')} signs", "dim"),
     }
-    if kind == "backup-verdict":
-        judged = body.get("judgement", {})
-        wrong = [finding.get("text", "") for finding in judged.get("findings", [])]
-        text = f"{_backup(body)}: {judged.get('level')}, SHA-256 {str(judged.get('sha256', ''))[:12]}"
-        return f"{text}{f': {wrong[0]}' if wrong else ''}", "yellow" if wrong else "green"
+    if kind in _OF_DATABASES:
+        return _OF_DATABASES[kind](body)
     if kind == "sent":
         ok = body.get("status") == 0
         text = f"{target} step {body.get('step')}: {body.get('why')}"
@@ -66,7 +66,65 @@ def _said(kind: str, body: dict[str, Any]) -> Line:
 
 
 def _backup(body: dict[str, Any]) -> str:
-    return f"{body.get('database')}: backup {body.get('backup')} of {body.get('copy')}"
+    name = f"backup {body['backup']} of {body.get('copy')}" if body.get("backup") else f"copy {body.get('copy')}"
+    return f"{body.get('database')}: {name}"
+
+
+def _verdict(body: dict[str, Any]) -> Line:
+    judged = body.get("judgement", {})
+    wrong = [finding.get("text", "") for finding in judged.get("findings", [])]
+    text = f"{_backup(body)}: {judged.get('level')}, SHA-256 {str(judged.get('sha256', ''))[:12]}"
+    return f"{text}{f': {_short(wrong[0])}' if wrong else ''}", "yellow" if wrong else "green"
+
+
+def _rejected(body: dict[str, Any]) -> Line:
+    minutes = body.get("minutes", -1)
+    lost = f" ({ago(minutes * 60)} of data more are lost)" if minutes > 0 else ""
+    return f"{_backup(body)}: passed over at {body.get('level')}: {_short(str(body.get('reason')))}{lost}", "yellow"
+
+
+def _chosen(body: dict[str, Any]) -> Line:
+    passed = len(body.get("rejected", []))
+    text = f"{_backup(body)}: chosen, made {stamp(body.get('time', 0))}, SHA-256 {str(body.get('sha256', ''))[:12]}"
+    return f"{text}; {passed} passed over", ""
+
+
+def _analysis(body: dict[str, Any]) -> Line:
+    """What a restore came to."""
+    lost, held, doubts = body.get("lost_minutes", -1), body.get("held_ms", -1), body.get("doubts")
+    said = [f"{_backup(body)}: restored, {body.get('status')}"]
+    if lost >= 0:
+        kept = f", kept in {body['kept']}" if body.get("kept") else ""
+        said.append(f"{ago(lost * 60)} of data went out of use{kept}")
+    if held >= 0:
+        said.append(f"writes held for {held} ms")
+    if doubts:
+        said.append(f"{len(doubts)} doubts: {_short(str(doubts[0]))}")
+    return "; ".join(said), "green" if body.get("status") == "verified" else "yellow"
+
+
+def _integrity(body: dict[str, Any]) -> Line:
+    """What a comparison with a manifest came to."""
+    against = f"{body.get('database')}: against the backup of {stamp(body.get('time', 0))}"
+    if body.get("equal"):
+        return f"{against}: {body.get('tables')} tables and all definitions are equal", "green"
+    wrong = [*body.get("different", []), *body.get("orphans", [])]
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return f"{against}: {_short(str(wrong[0])) if wrong else 'differs'}{more}", "yellow"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+#: What the entries of backups and restores say.
+_OF_DATABASES: Final[dict[str, Callable[[dict[str, Any]], Line]]] = {
+    "backup-verdict": _verdict,
+    "backup-rejected": _rejected,
+    "backup-chosen": _chosen,
+    "fault-analysis": _analysis,
+    "integrity": _integrity,
+}
 
 
 def report(found: Report) -> Iterator[Line]:

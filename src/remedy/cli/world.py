@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from remedy import __version__
 from remedy.cli.options import Common
 from remedy.cli.redact import Redactor
-from remedy.core.errors import UsageError
+from remedy.core.errors import RemedyError, UsageError
 from remedy.core.values import Context, Plan, Reply, Secret, Site, Target, Transfer, Vantage
 
 if TYPE_CHECKING:  # imported when used: start-up pays for none of them
@@ -85,6 +85,8 @@ class World:
             from remedy.inventory import load  # noqa: PLC0415 -- yaml
 
             self._inventory = load(self.inventory_path(), user=os.environ.get("USER", "root"))
+            for written in self._inventory.in_clear():
+                self.redact.add(written)
         return self._inventory
 
     def inventory_path(self) -> Path:
@@ -355,18 +357,19 @@ class World:
 
 @contextlib.contextmanager
 def world(options: Common) -> Iterator[World]:
-    """A world for one command, closed at its end."""
+    """A world for one command, closed at its end. An error on its way out has every known secret masked."""
     made = World(options)
     try:
         yield made
+    except RemedyError as error:
+        error.message, error.where, error.hint = map(made.redact, (error.message, error.where, error.hint))
+        raise
     finally:
         made.close()
 
 
 def complete_database(path: str, incomplete: str) -> Sequence[str]:
     """Names of databases for shell completion; silent when there is no inventory."""
-    from remedy.core.errors import RemedyError  # noqa: PLC0415
-
     try:
         found = World(Common(inventory=path)).inventory.databases()
     except (RemedyError, OSError):
@@ -376,8 +379,6 @@ def complete_database(path: str, incomplete: str) -> Sequence[str]:
 
 def complete_host(path: str, incomplete: str) -> Sequence[str]:
     """Host and group names for shell completion; silent when there is no inventory."""
-    from remedy.core.errors import RemedyError  # noqa: PLC0415
-
     try:
         inventory = World(Common(inventory=path)).inventory
     except (RemedyError, OSError):

@@ -1,6 +1,7 @@
 """Canonical JSON, and frozen dataclasses to JSON and back.
 
-Decides the one byte string a value has, so that hashes and signatures mean the same everywhere.
+Decides the one byte string a value has, so that hashes and signatures mean the same everywhere, and what of a document
+that another version of remedy wrote may be read.
 Follows RFC 8785 (JCS) for the values remedy uses: strings, integers, booleans, null, arrays, objects.
 Floats are refused: their text differs between programs.
 """
@@ -13,12 +14,19 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from typing import TypeVar, Union
+from typing import Final, TypeVar, Union
 
 from remedy.core.errors import PlanFileError
 
 Json = Union[None, bool, int, str, list["Json"], dict[str, "Json"]]  # noqa: UP007 -- recursive alias, evaluated at import
 T = TypeVar("T")
+
+#: Mark of a field (dataclasses.field(metadata=…)) that holds the number of the document's format; its default is the
+#: newest that this version knows.
+FORMAT: Final = {"canon": "format"}
+#: Mark of a field that is not stored, but is given the `digest` of the document the value was decoded from.
+DECODED_FROM: Final = {"canon": "decoded from"}
+_NEWER: Final = "use the version of remedy that wrote it, or a newer one"
 
 
 def canonical(value: Json) -> bytes:
@@ -64,12 +72,13 @@ def _dump(value: Json) -> str:
 def encode(value: object) -> Json:
     """A frozen dataclass (or tuple, mapping, scalar of them) as JSON. Fields at their default are kept.
 
-    Raises TypeError for anything that `decode` could not bring back.
+    Those that no caller can give (`init=False`) are left out. Raises TypeError for anything that `decode` could not
+    bring back.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -79,9 +88,11 @@ def encode(value: object) -> Json:
 
 
 def decode(kind: type[T], data: Json, *, where: str = "") -> T:
-    """Bring a value of dataclass `kind` back from `encode`'s JSON, strictly.
+    """Bring a value of dataclass `kind` back from `encode`'s JSON, also from what an older version wrote.
 
-    Raises PlanFileError (with the path inside the document) on an unknown key, a missing key or a wrong type.
+    A missing field takes its default: it was added since. What is unknown is refused and never dropped, for it may be
+    what made the document safe. Raises PlanFileError (with the path inside the document) on a format newer than this
+    version knows, an unknown key, a missing key without default, or a wrong type.
     """
     return typing.cast("T", _decode(kind, data, where or kind.__name__))
 
@@ -111,11 +122,28 @@ def _decode_fields(kind: type, data: Json, where: str) -> object:
     if not isinstance(data, dict):
         raise PlanFileError("an object is expected here", where=where)
     hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
+    for one in fields.values():
+        if one.metadata == FORMAT:
+            _refuse_newer(kind, data.get(one.name), one.default, where)
     if unknown := sorted(set(data) - set(fields)):
-        raise PlanFileError(
-            f"unknown option {unknown[0]!r}", where=where, hint="a plan from another version, or edited by hand"
-        )
-    if missing := sorted(set(fields) - set(data)):
+        raise PlanFileError(f"unknown option {unknown[0]!r}", where=where, hint=f"unless edited by hand: {_NEWER}")
+    if missing := sorted(one.name for one in fields.values() if one.name not in data and _is_needed(one)):
         raise PlanFileError(f"{missing[0]!r} is missing", where=where)
-    return kind(**{name: _decode(hints[name], data[name], f"{where}.{name}") for name in fields})
+    made: object = kind(**{name: _decode(hints[name], item, f"{where}.{name}") for name, item in data.items()})
+    for one in dataclasses.fields(kind):
+        if one.metadata == DECODED_FROM:
+            object.__setattr__(made, one.name, digest(data))
+    return made
+
+
+def _is_needed(field: dataclasses.Field[typing.Any]) -> bool:
+    """Whether a document has to say it: without a default, or which format it has."""
+    return field.metadata == FORMAT or field.default is field.default_factory is dataclasses.MISSING
+
+
+def _refuse_newer(kind: type, found: Json, known: object, where: str) -> None:
+    """Before anything else is looked at: what a newer format adds would only be called unknown."""
+    if type(found) is int and isinstance(known, int) and not 1 <= found <= known:
+        text = f"has {kind.__name__.lower()} format {found}, this remedy knows 1 to {known}"
+        raise PlanFileError(text, where=where, hint=_NEWER if found > known else "no remedy has written it")

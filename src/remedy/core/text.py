@@ -17,11 +17,13 @@ DEFAULT_LIMIT: Final = 2000
 
 # C0 but for newline and tab, DEL, C1, soft hyphen, line and paragraph separators, zero-width and bidirectional
 # controls (Unicode Technical Report 36), invisible operators, variation selectors, interlinear annotation, tags,
-# lone surrogates and non-characters.
+# lone surrogates and non-characters; and every other format character (category Cf), such as the signs that are drawn
+# around the digits after them.
 _HOSTILE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202f\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3]"
 )
 
 

@@ -12,12 +12,14 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from remedy.core.canon import Json, canonical, digest, encode
+from remedy.core.canon import DECODED_FROM, FORMAT, Json, canonical, digest, encode
 
 _WORD: Final = re.compile(r"[A-Za-z0-9-]{0,64}")
 
-#: Format of plan files. Raised on any change of the dataclasses below; other versions are refused, not guessed at.
-PLAN_SCHEMA = 2
+#: Format of plans, in files and in the record. Raised with every field that is added to the dataclasses of a plan, so
+#: that an older version can say that it is older. A field that is there neither goes nor changes its meaning, and a new
+#: one has a default under which an old plan means what it meant: a run begun before an update is resumed after it.
+PLAN_SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Reply:
 class Probe:
     """A read-only question: a command, and the name of the pure parser that turns its reply into JSON.
 
-    `parser` is `module.function` below `remedy.probes`, or `module.function:DATA` for a parser that has to know what was
-    asked; nothing else can be named (a plan file cannot call other code).
+    `parser` is `module.function` below `remedy.probes`, or `module.function:DATA` for a parser that has to know what
+    was asked; nothing else can be named (a plan file cannot call other code).
     """
 
     command: Command
@@ -201,12 +203,16 @@ class Plan:
     notes: tuple[str, ...] = ()
     card: tuple[str, ...] = ()
     facts: str = "{}"
-    schema: int = PLAN_SCHEMA
+    schema: int = field(default=PLAN_SCHEMA, metadata=FORMAT)
+    _document: str = field(default="", init=False, repr=False, compare=False, metadata=DECODED_FROM)
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the plan's canonical JSON: what an approval is bound to."""
-        return digest(encode(self))
+        """SHA-256 of the plan's canonical JSON: what an approval is bound to.
+
+        Of a plan that was read, it is that of the document: one from before a field was added keeps its hash.
+        """
+        return self._document or digest(encode(self))
 
     @property
     def effect(self) -> str:

@@ -16,6 +16,8 @@ from remedy.backups.values import LEVELS, Backup, Contents, Finding, Judgement, 
 from remedy.engine.verdicts import Known
 
 _WHOLE: Final = "whole"
+#: A server estimates the rows of a table; one that it says has half as many is counted as having lost some.
+_NEARLY: Final = 2
 #: What says that a backup has lost something beside another one.
 _LOSSES: Final = frozenset({"missing-tables", "shrunken", "objects-missing", "no-data"})
 
@@ -33,16 +35,35 @@ class Doubts:
 
     def added(self, known: Mapping[Backup, Judgement]) -> dict[Backup, Judgement]:
         """The verdicts with those findings."""
-        put_aside = {one.sha256 for backup, one in known.items() if naming.before_restore(backup.name)}
-        every = {one.sha256: one for one in (*self._record.contents, *known.values()) if _is_good(one)}
-        every = {sha256: one for sha256, one in every.items() if sha256 not in put_aside}
-        good = self._baseline(sorted(every.values(), key=lambda one: one.contents.facts.time))
+        good = self._good(known)
         return {
             backup: replace(one, findings=(*one.findings, *_aside(backup), *self._known(backup, one, good)))
             if reaches(one.level, _WHOLE)
             else one
             for backup, one in known.items()
         }
+
+    def room(self, judgement: Judgement, known: Mapping[Backup, Judgement]) -> int:
+        """The bytes that loading it takes on disk, by what the live server takes for the text of the last good one.
+
+        Only tables that still have their rows tell that: what a ruined one takes would make it too little.
+        """
+        last = _before(judgement, self._good(known))
+        if self._live is None or last is None or any(table.count < 0 for table in judgement.contents.tables):
+            return plausible.estimate(judgement.contents, self._live)
+        rows = {table.name: table.count for table in last.contents.tables}
+        intact = [one for one in self._live.tables if 0 <= rows.get(one.name, -1) <= one.rows * _NEARLY]
+        names = {one.name for one in intact}
+        before = tuple(table for table in last.contents.tables if table.name in names)
+        live = replace(self._live, tables=tuple(intact))
+        return plausible.estimate(judgement.contents, live, replace(last.contents, tables=before))
+
+    def _good(self, known: Mapping[Backup, Judgement]) -> list[Judgement]:
+        """The last good backups, oldest first, by all that is known."""
+        put_aside = {one.sha256 for backup, one in known.items() if naming.before_restore(backup.name)}
+        every = {one.sha256: one for one in (*self._record.contents, *known.values()) if _is_good(one)}
+        every = {sha256: one for sha256, one in every.items() if sha256 not in put_aside}
+        return self._baseline(sorted(every.values(), key=lambda one: one.contents.facts.time))
 
     def _baseline(self, good: Iterable[Judgement]) -> list[Judgement]:
         """Those that others may be compared with, oldest first.

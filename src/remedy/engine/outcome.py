@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from remedy.actions.isolate import Isolate
 from remedy.core.canon import Json, canonical
 from remedy.core.values import Expect, Plan, Verdict
 
@@ -62,8 +63,10 @@ class Outcome:
         return EXIT[self.status]
 
     @property
-    def withstands_root(self) -> bool:
-        """Whether a layer holds that root on the target cannot take away."""
+    def withstands_root(self) -> bool | None:
+        """Whether a layer holds that root on the target cannot take away; None of what is no containment."""
+        if self.plan.action != Isolate.name:
+            return None
         return any(layer != "host" for layer in self.held)
 
 

@@ -95,6 +95,7 @@ def proven_cells(plan: Plan, cut_off: Collection[str] = ()) -> tuple[Cell, ...]:
 
 
 def _assemble(plan: Entry, entries: list[Entry]) -> Run:
+    """Raises PlanFileError for a plan that is not the one whose hash stands beside it: a secret masked in it, say."""
     steps: dict[str, str] = {}
     status = ""
     for entry in entries:
@@ -105,7 +106,15 @@ def _assemble(plan: Entry, entries: list[Entry]) -> Run:
             steps[body["step"]] = "done" if body["status"] == 0 else "failed"
         elif entry.kind == "outcome":
             status = body["status"]
-    return Run(decode(Plan, json.loads(plan.body)["plan"]), plan.time, steps, status)
+    written = json.loads(plan.body)
+    made = decode(Plan, written["plan"])
+    if made.hash != written["hash"]:
+        raise PlanFileError(
+            f"the record's plan of run {plan.run} is not the one that was approved",
+            where=f"record entry {plan.seq}",
+            hint=f"it is neither gone on with nor taken back; its card: `remedy incident show {plan.incident}`",
+        )
+    return Run(made, plan.time, steps, status)
 
 
 def resume(engine: Engine, run: Run) -> Outcome:

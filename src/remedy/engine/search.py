@@ -70,6 +70,11 @@ class Listing:
     logs: Mapping[str, tuple[BinaryLogs, ...]] = field(default_factory=dict)
     open_shelf: Callable[[Copy], Shelf] | None = None
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The copies that were asked for; of others nothing is known, not even that they lack a backup."""
+        return frozenset((*self.files, *self.unlisted, *(one.copy for one in self.backups)))
+
     def copy(self, name: str) -> Copy:
         """The copy of that name, or the joint one of those names. Raises UsageError."""
         return joining.joint(name.split(joining.JOINT)) if joining.JOINT in name else copy_of(self.database, name)
@@ -165,6 +170,7 @@ class Judging:
     known: dict[Backup, Judgement] = field(default_factory=dict)
     failed: dict[Backup, Failure] = field(default_factory=dict)
     _broken: dict[str, int] = field(default_factory=dict)
+    _restored: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Begin with what the record knows."""
@@ -181,7 +187,10 @@ class Judging:
             judgement = self._guarded(backup, lambda: self._read(copy, backup))
         if judgement and level == PROVEN and judgement.level == WHOLE and not _damaged(judgement):
             whole = judgement
-            judgement = self._guarded(backup, lambda: self._prove(copy, backup, whole), proof=True)
+            if whole.sha256 in self._restored:  # what the copy before this one has shown holds for the same bytes
+                judgement = self.found.record.with_proof(whole)
+            else:
+                judgement = self._guarded(backup, lambda: self._prove(copy, backup, whole), proof=True)
         if judgement is None:
             return None
         self.known = corroborated({**self.known, backup: judgement})
@@ -229,6 +238,7 @@ class Judging:
         database = self.found.database
         entry = verdicts.remember(self.journal, database, copy, backup, proven, proof=True, incident=self.incident)
         self.found.record.add(entry.body)
+        self._restored.add(judgement.sha256)
         return proven
 
     def _lost(self, backup: Backup, error: Unreachable) -> None:
@@ -277,6 +287,7 @@ def newest_valid(
             {name: str(error) for name, error in found.unlisted.items()},
             passed,
             at,
+            only=found.asked,
             zone=zone,
         )
         decision = fallback.decide(search)
@@ -359,19 +370,28 @@ def _readable(backups: Sequence[Backup], judging: Judging, *, reading: bool) -> 
     return tuple(one for one in backups if reading or one in judging.known or one in judging.failed or one.odd)
 
 
-def none_valid(choice: Choice) -> NoValidBackup:
-    """What is said when nothing is valid: how much was looked at, what could still be done, whom to ask (PY-DB)."""
+def none_valid(choice: Choice, acceptable: Sequence[str] = (), *, reading: bool = True) -> NoValidBackup:
+    """What is said when nothing is valid: how much was looked at, what could still be done, whom to ask (PY-DB).
+
+    `acceptable` are the findings, by their codes, that a person may accept; `reading` as in `newest_valid`.
+    """
+    name, unread = choice.database.name, len(choice.unread)
+    if unread and not reading:
+        return NoValidBackup(
+            f"no backup of {name} is known to be {choice.wanted}, and {unread} were not read; nothing was touched",
+            hint=f"let them be read: leave out --no-check, or `remedy backup check {name} --all`",
+        )
     rejected = [one for one in choice.rejections if one.backup and one.kind != "absent"]
     unreachable = sorted({one.copy for one in choice.rejections if one.kind == "unreachable"})
     copies = len({one.copy for one in choice.rejections})
     ways = []
     if unreachable:
         ways.append(f"bring {', '.join(unreachable[:_NAMED])} back and repeat")
-    ways.append("accept with --accept what you can explain")
+    if acceptable:
+        ways.append(f"accept what you can explain: {' '.join(f'--accept {code}' for code in acceptable)}")
     ways.append("ask the database's vendor for emergency support, with the reasons above at hand")
     ways.append("let nobody upload meanwhile")
-    return NoValidBackup(
-        f"no backup of {choice.database.name} is {choice.wanted}: {len(rejected)} rejected, {copies} copies looked at; "
-        "nothing was touched",
-        hint="; ".join(ways),
-    )
+    looked = f"{len(rejected)} rejected, {copies} copies looked at"
+    if not choice.rejections:
+        looked = "none is of the time that was asked for" if unread else "no copy lists any"
+    return NoValidBackup(f"no backup of {name} is {choice.wanted}: {looked}; nothing was touched", hint="; ".join(ways))

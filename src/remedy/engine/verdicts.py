@@ -66,13 +66,17 @@ class Known:
         if body["proof"] and (judgement := _judgement(body)):
             self._proofs[sha256] = replace(judgement, contents=Contents())
 
+    def with_proof(self, judgement: Judgement) -> Judgement:
+        """A verdict with what restoring the same content showed last."""
+        return _with_proof(judgement, self._proofs.get(judgement.sha256))
+
     def _judgement(self, text: str) -> Judgement | None:
         if not text:
             return None
         if text not in self._decoded:
             self._decoded[text] = _judgement(json.loads(text))
         found = self._decoded[text]
-        return _with_proof(found, self._proofs.get(found.sha256)) if found else None
+        return self.with_proof(found) if found else None
 
 
 def fingerprint(copy: Copy, backup: Backup) -> str:

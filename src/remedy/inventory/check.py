@@ -10,10 +10,11 @@ import contextlib
 import difflib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from remedy.core.errors import InventoryError, UsageError
-from remedy.inventory import credentials, databases, devices, policy, target
+from remedy.inventory import credentials, databases, devices, policy, secrecy, target
 from remedy.inventory.documents import Vaulted
 from remedy.inventory.findings import Finding, Located, of_error
 
@@ -39,7 +40,9 @@ def findings(inventory: Inventory) -> tuple[Finding, ...]:
     found.extend(_ports(inventory))
     for group in inventory.groups:
         found.extend(_group(inventory, group))
-    return tuple(sorted(dict.fromkeys(found), key=lambda finding: _RANK[finding.severity]))
+    clean = secrecy.remover(inventory.in_clear())
+    shown = (replace(one, where=clean(one.where), message=clean(one.message), hint=clean(one.hint)) for one in found)
+    return tuple(sorted(dict.fromkeys(shown), key=lambda finding: _RANK[finding.severity]))
 
 
 def _overall(inventory: Inventory) -> Iterator[Finding]:
@@ -62,13 +65,12 @@ def _variable(name: str, located: Located) -> Iterator[Finding]:
         )
         return
     known = (*policy.KEYS, databases.KEY, *devices.KEYS)
-    if name.startswith("remedy_") and name not in known and not credentials.is_secret(name):
+    if name.startswith("remedy_") and name not in known and not secrecy.is_secret(name):
         near = difflib.get_close_matches(name, known, n=1)
         yield Finding(
             "warning", located.where, f"{name} is no known key", f"did you mean {near[0]}?" if near else "remove it"
         )
-    in_clear = str(credentials.masked(name, located.value)) == "<secret literal>" and "{{" not in str(located.value)
-    if credentials.is_secret(name) and in_clear:
+    if secrecy.is_secret(name) and any(credentials.in_clear(name, located.value)):
         yield Finding(
             "warning",
             located.where,

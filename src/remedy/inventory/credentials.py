@@ -1,7 +1,7 @@
-"""Secrets by reference: which variables are secret, where each is kept, and reading it at the time of use.
+"""Secrets by reference: where each is kept, and reading it at the time of use.
 
-Decides what never appears in a listing, a plan or a record, and how a reference is followed. A value is held only
-between `resolve` and the login that needs it.
+Decides what is shown of a variable in place of its secrets, and how a reference is followed. A value is held only
+between `resolve` and the login that needs it. Leaves to `secrecy` which names and texts are secret.
 
     ansible_become_password: {env: REMEDY_SUDO}
     ansible_password: {file: ~/.secrets/web}             # relative to the inventory directory
@@ -13,37 +13,42 @@ between `resolve` and the login that needs it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from remedy.core.errors import InventoryError
 from remedy.core.values import Secret
+from remedy.inventory import secrecy
 from remedy.inventory.documents import Unsafe, Vaulted
 from remedy.inventory.templates import lookup_of, sole_expression
 
 #: How long a command may take to answer with a secret, in seconds; long enough for a person to touch a token.
 COMMAND_SECONDS: Final = 30
 _MAX_SECRET: Final = 65_536
-_SECRET_KEY: Final = re.compile(
-    r"(?:^|_)(?:pass|passwd|password|passphrase|secret|token|api_?key)s?\Z|^remedy_secret", re.IGNORECASE
-)
 _LOOKUPS: Final = {"env": "env", "ansible.builtin.env": "env", "file": "file", "ansible.builtin.file": "file"}
 _KEYRING_PARTS: Final = 2
 _FORMS: Final = "write {env: NAME}, {file: PATH}, {command: [PROGRAM, …]} or {keyring: [SERVICE, USER]}"
 
 
-def is_secret(key: str) -> bool:
-    """Whether a variable of this name holds a secret: `*_password`, `*_pass`, `*_token`, `remedy_secret*` and alike."""
-    return bool(_SECRET_KEY.search(key))
+class _Clear(Protocol):
+    """What knows the secrets that stand in clear somewhere."""
+
+    def in_clear(self) -> frozenset[str]:
+        """Those of them that can be looked for in any text."""
+        ...
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def reference(key: str, value: object, *, where: str, locate: Callable[[str], str]) -> Secret | None:
@@ -93,20 +98,80 @@ def _lookup(text: str) -> tuple[str, str] | None:
     return (_LOOKUPS[call[0]], call[1]) if call and call[0] in _LOOKUPS else None
 
 
-def masked(key: str, value: object) -> object:
-    """A variable's value fit for people: secrets and encrypted values replaced by what they refer to."""
+def masked(key: str, value: object, parent: str = "") -> object:
+    """A variable's value fit for people: secrets and encrypted values replaced by what they refer to.
+
+    Secret is what has the name of one, at any depth, and what has the form of one within a text. `parent` is the name
+    of the map that the value is in.
+    """
     if isinstance(value, Vaulted):
         return "<secret vault>"
-    if is_secret(key) and value is not None and value != "" and not isinstance(value, bool):
-        try:
-            return str(reference(key, value, where="", locate=str)).replace(f"literal:{key}", "literal")
-        except InventoryError:
-            return "<secret malformed>"
+    if secrecy.is_secret(key, parent) and value is not None and value != "" and not isinstance(value, bool):
+        return _named(key, value)
     if isinstance(value, dict):
-        return {name: masked(str(name), item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [masked("", item) for item in value]
-    return value
+        return {_shown(name): masked(str(name), item, key or parent) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked("", item, key or parent) for item in value]
+    return _shown(value)
+
+
+def _named(key: str, value: object) -> str:
+    """What a secret refers to."""
+    try:
+        return str(reference(key, value, where="", locate=str)).replace(f"literal:{key}", "literal")
+    except InventoryError:
+        return "<secret malformed>"
+
+
+def _shown(value: object) -> object:
+    """Text without what has the form of a secret; anything else, `!unsafe` text with none too, as it is."""
+    return shown if isinstance(value, str) and (shown := secrecy.masked(value)) != value else value
+
+
+def in_clear(key: str, value: object, parent: str = "") -> Iterator[str]:
+    """The secrets that stand in clear in a variable's value, at any depth; `masked` shows none of them."""
+    if secrecy.is_secret(key, parent) and not isinstance(value, bool):
+        with contextlib.suppress(InventoryError):
+            made = reference(key, value, where="", locate=str)
+            if made and "{{" not in made.value:
+                yield made.value
+            return
+        yield from _leaves(value)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from secrecy.found(str(name))
+            yield from in_clear(str(name), item, key or parent)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from in_clear("", item, key or parent)
+    elif isinstance(value, str):
+        yield from secrecy.found(value)
+
+
+def _leaves(value: object) -> Iterator[str]:
+    """Every text and number in a value that is secret as a whole."""
+    if isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and "{{" not in str(value):
+        yield str(value)
+
+
+def unshown(method: Callable[P, T]) -> Callable[P, T]:
+    """A method of an inventory whose errors show none of the secrets that stand in it in clear."""
+
+    @functools.wraps(method)
+    def cleaned(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except InventoryError as error:
+            clean = secrecy.remover(cast("_Clear", args[0]).in_clear())
+            said = {"message": clean(error.message), "where": error.where, "hint": clean(error.hint)}
+            if said["message"] == error.message and said["hint"] == error.hint:
+                raise
+            raise InventoryError(**said) from None  # what it came from shows it as well
+
+    return cleaned
 
 
 def resolve(secret: Secret, *, environ: Mapping[str, str] | None = None, seconds: float = COMMAND_SECONDS) -> str:

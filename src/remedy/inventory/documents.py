@@ -202,7 +202,7 @@ class _Builder:
         try:
             return self._loader.construct_object(node)
         except (ValueError, KeyError, OverflowError) as error:
-            raise self._wrong(f"{event.value[:40]!r} is no {tag.removeprefix(_YAML)}", event, "quote it") from error
+            raise self._wrong(f"the value is no {tag.removeprefix(_YAML)}", event, "quote it") from error
 
     def _map(self, start: Any, depth: int, *, unsafe: bool) -> Marked:  # noqa: ANN401 -- as above
         yaml = self._yaml

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from remedy.core.errors import InventoryError
-from remedy.inventory import ranges
+from remedy.inventory import ranges, secrecy
 from remedy.inventory.draft import Draft
 
 _SECTION: Final = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?\Z")
@@ -81,7 +81,7 @@ class _Reader:
             if section:
                 self._open(section[1], section[2] or "hosts")
             elif line.startswith("[") and line.endswith("]"):
-                raise self._wrong(f"{line[:60]!r} is no section", "write [group], [group:vars] or [group:children]")
+                raise self._wrong(f"{_quoted(line)} is no section", "write [group], [group:vars] or [group:children]")
             elif self._kind == "hosts":
                 self._host(line)
             elif self._kind == "vars":
@@ -117,7 +117,9 @@ class _Reader:
         for token in rest:
             key, equals, value = token.partition("=")
             if not equals:
-                raise self._wrong(f"{token[:60]!r} is not key=value", "quote values with spaces: key='a b'")
+                # Behind a secret it may be the rest of it: an unquoted one with a space.
+                said = "a word" if any(map(secrecy.is_secret, values)) else _quoted(token)
+                raise self._wrong(f"{said} is not key=value", "quote values with spaces: key='a b'")
             values[key] = literal(value)
         for name in names:
             self._draft.add_host(name, self._group, self._where, source=str(self._path), port=port)
@@ -127,13 +129,13 @@ class _Reader:
     def _variable(self, line: str) -> None:
         key, equals, value = line.partition("=")
         if not equals:
-            raise self._wrong(f"{line[:60]!r} is not key=value", "a :vars section has one key=value per line")
+            raise self._wrong(f"{_quoted(line)} is not key=value", "a :vars section has one key=value per line")
         self._draft.set_group(self._group, key.strip(), literal(value.strip()), self._where)
 
     def _child(self, line: str) -> None:
         match = _GROUP.match(line)
         if not match:
-            raise self._wrong(f"{line[:60]!r} is no group name", "a :children section has one group per line")
+            raise self._wrong(f"{_quoted(line)} is no group name", "a :children section has one group per line")
         child = match[1]
         if child in self._draft.groups:
             self._draft.add_child(self._group, child, self._where)
@@ -147,6 +149,11 @@ class _Reader:
             if promise.kind == "vars":
                 raise self._wrong(f"[{name}:vars]: group {name} is declared nowhere", f"add a [{name}] section")
             raise self._wrong(f"child group {name} is declared nowhere", f"add a [{name}] section")
+
+
+def _quoted(text: str) -> str:
+    """The beginning of a text, for messages."""
+    return repr(secrecy.masked(text)[:60])
 
 
 def literal(text: str) -> object:

@@ -8,7 +8,7 @@ formats to the `*_source` modules and judging them to `check`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -16,52 +16,28 @@ from typing import Final
 from remedy.backups.values import Database
 from remedy.core.errors import InventoryError, UnknownTarget
 from remedy.core.values import Target
-from remedy.inventory import credentials, jump, nested, target
+from remedy.inventory import credentials, jump, nested, secrecy, target
 from remedy.inventory import databases as declarations
 from remedy.inventory import devices as network
 from remedy.inventory import policy as policies
 from remedy.inventory.draft import Draft, DraftGroup
 from remedy.inventory.findings import Finding, Variables
+from remedy.inventory.hostvars import HostVars
 from remedy.inventory.patterns import Selector
 from remedy.inventory.templates import Renderer
 
 #: Names Ansible keeps for itself; `ansible-inventory --list` leaves them out, set by a file or not.
 INTERNAL: Final = frozenset(
-    [
-        "ansible_async_path",
-        "ansible_collection_name",
-        "ansible_config_file",
-        "ansible_dependent_role_names",
-        "ansible_diff_mode",
-        "ansible_facts",
-        "ansible_forks",
-        "ansible_inventory_sources",
-        "ansible_limit",
-        "ansible_play_batch",
-        "ansible_play_hosts",
-        "ansible_play_hosts_all",
-        "ansible_play_role_names",
-        "ansible_playbook_python",
-        "ansible_role_name",
-        "ansible_role_names",
-        "ansible_run_tags",
-        "ansible_skip_tags",
-        "ansible_verbosity",
-        "ansible_version",
-        "inventory_dir",
-        "inventory_file",
-        "inventory_hostname",
-        "inventory_hostname_short",
-        "groups",
-        "group_names",
-        "hostvars",
-        "playbook_dir",
-        "play_hosts",
-        "role_name",
-        "role_names",
-        "role_path",
-        "role_uuid",
-    ]
+    (
+        *("ansible_async_path", "ansible_collection_name", "ansible_config_file"),
+        *("ansible_dependent_role_names", "ansible_diff_mode", "ansible_facts", "ansible_forks"),
+        *("ansible_inventory_sources", "ansible_limit", "ansible_play_batch", "ansible_play_hosts"),
+        *("ansible_play_hosts_all", "ansible_play_role_names", "ansible_playbook_python", "ansible_role_name"),
+        *("ansible_role_names", "ansible_run_tags", "ansible_skip_tags", "ansible_verbosity"),
+        *("ansible_version", "inventory_dir", "inventory_file", "inventory_hostname"),
+        *("inventory_hostname_short", "groups", "group_names", "hostvars", "playbook_dir", "play_hosts"),
+        *("role_name", "role_names", "role_path", "role_uuid"),
+    )
 )
 _MAX_LINES: Final = 1_000_000
 
@@ -108,6 +84,7 @@ class Inventory:
         self.groups: dict[str, Group] = {name: self._group(group) for name, group in draft.groups.items()}
         self._layers: dict[frozenset[str], Variables] = {}
         self._renderers: dict[str, Renderer] = {}
+        self._clear: frozenset[str] | None = None
 
     def _group(self, group: DraftGroup) -> Group:
         return Group(
@@ -160,10 +137,31 @@ class Inventory:
             name: target.plain(located.value) for name, located in self.located(host).items() if name not in INTERNAL
         }
 
+    def in_clear(self) -> frozenset[str]:
+        """Every secret that stands in the inventory in clear, so that it can be kept out of whatever is written.
+
+        What is part of a name that is shown anyway is left out, and so are the shortest: by their name they are masked
+        all the same.
+        """
+        if self._clear is None:
+            draft, files = self._draft, self._files
+            layers = [*(one.vars for one in draft.groups.values()), *(one.vars for one in draft.hosts.values())]
+            layers += [*files.groups.values(), *files.hosts.values()]
+            settings = [(name, located.value) for layer in layers for name, located in layer.items()]
+            clear = {secret for name, value in settings for secret in credentials.in_clear(name, value)}
+            self._clear = secrecy.worth(clear, {*self.hosts, *self.groups, *(name for name, _ in settings)})
+        return self._clear
+
     def shown(self, host: str) -> dict[str, object]:
-        """`variables` fit for people and logs: secrets as `<secret env:NAME>`, encrypted values as `<secret vault>`."""
-        return {
-            name: target.plain(credentials.masked(name, located.value))
+        """`variables` fit for people and logs: secrets as `<secret env:NAME>`, encrypted values as `<secret vault>`.
+
+        Secrets are found by the name of their variable, by their form, and by their value.
+        """
+        return self._shown(secrecy.remover(self.in_clear()))(host)
+
+    def _shown(self, remove: Callable[[str], str]) -> Callable[[str], dict[str, object]]:
+        return lambda host: {
+            name: secrecy.removed(target.plain(credentials.masked(name, located.value)), remove)
             for name, located in self.located(host).items()
             if name not in INTERNAL
         }
@@ -174,7 +172,7 @@ class Inventory:
 
     def listing(self) -> dict[str, object]:
         """`raw` fit for people and logs: secrets by reference only."""
-        return self._listing(self.shown)
+        return self._listing(self._shown(secrecy.remover(self.in_clear())))
 
     def _listing(self, variables: Callable[[str], dict[str, object]]) -> dict[str, object]:
         found = ((host, variables(host)) for host in self.hosts)
@@ -205,6 +203,7 @@ class Inventory:
                 waiting.extend((child, depth + 1, True) for child in reversed(group.children))
         return "\n".join(lines)
 
+    @credentials.unshown
     def select(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """The hosts some patterns mean together (see `patterns`). Raises UsageError, UnknownTarget."""
         return self._selector().select(patterns)
@@ -238,7 +237,7 @@ class Inventory:
             "inventory_dir": lambda: os.path.dirname(source),  # noqa: PTH120 -- text for a template
             "group_names": lambda: list(self.group_names(host)),
             "groups": lambda: {name: list(group.members) for name, group in self.groups.items()},
-            "hostvars": lambda: _HostVars(self),
+            "hostvars": lambda: HostVars(self),
         }
 
     def group_names(self, host: str) -> tuple[str, ...]:
@@ -251,6 +250,7 @@ class Inventory:
         on_device = network.is_device(self._around(host, variables))
         return target.Login(host, variables, self.renderer(host), self.locate, self._user, on_device)
 
+    @credentials.unshown
     def target(self, name: str) -> Target:
         """The host as a target to log in to. Raises UnknownTarget, InventoryError naming file and variable."""
         self._known(name)
@@ -283,6 +283,7 @@ class Inventory:
             return str(self._home / path[2:])
         return os.path.normpath(self.directory / path)
 
+    @credentials.unshown
     def policy(self, host: str) -> policies.Policy:
         """The typed `remedy_*` variables of a host. Raises UnknownTarget, InventoryError naming file and key."""
         located, renderer = self.located(host), self.renderer(host)
@@ -290,6 +291,7 @@ class Inventory:
         made = policies.read({key: renderer.variable(key) for key in keys}, {key: located[key].where for key in keys})
         return replace(made, known_hosts=self.locate(made.known_hosts)) if made.known_hosts else made
 
+    @credentials.unshown
     def budget(self, group: str) -> policies.Budget:
         """The limits a group sets for itself, else the nearest group above it, else the default."""
         row = [group]
@@ -308,18 +310,22 @@ class Inventory:
         """Whether a host is a network device. Raises UnknownTarget."""
         return network.is_device(self._around(host, self.located(host)))
 
+    @credentials.unshown
     def device(self, host: str) -> network.Device | None:
         """The network device that a host is, None when it is none. Raises UnknownTarget, InventoryError."""
         return network.device(self._around(host, self.located(host)))
 
+    @credentials.unshown
     def devices(self) -> tuple[network.Device, ...]:
         """All network devices. Raises InventoryError."""
         return tuple(found for host in self.hosts if (found := self.device(host)) is not None)
 
+    @credentials.unshown
     def switch_port(self, host: str) -> network.SwitchPort | None:
         """Where a host is plugged in, None where nothing says so. Raises UnknownTarget, InventoryError."""
         return network.switch_port(self._around(host, self.located(host)), self.is_device)
 
+    @credentials.unshown
     def declared(self, host: str) -> tuple[declarations.Declared, ...]:
         """The databases that a host declares, not read yet. Raises UnknownTarget, InventoryError."""
         variables = self.located(host)
@@ -327,11 +333,13 @@ class Inventory:
             return ()
         return declarations.declared(self._around(host, variables))
 
+    @credentials.unshown
     def databases(self) -> tuple[Database, ...]:
         """The databases of all hosts; a name that two hosts use becomes host/name. Raises InventoryError."""
         found = declarations.named([one for host in self.hosts for one in self.declared(host)])
         return tuple(replace(one.database(), name=name) for name, one in found.items())
 
+    @credentials.unshown
     def database(self, name: str) -> Database:
         """The database of that name, or of host/name. What is wrong with others does not matter here.
 
@@ -359,38 +367,3 @@ class Inventory:
         from remedy.inventory.check import findings  # noqa: PLC0415 -- `check` is written over this class
 
         return findings(self)
-
-
-class _HostVars(Mapping[str, Mapping[str, object]]):
-    """`hostvars` of a template: other hosts' variables, rendered when asked for."""
-
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
-
-    def __getitem__(self, host: str) -> Mapping[str, object]:
-        if host not in self._inventory.hosts:
-            raise KeyError(host)
-        return _OneHost(self._inventory, host)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._inventory.hosts)
-
-    def __len__(self) -> int:
-        return len(self._inventory.hosts)
-
-
-class _OneHost(Mapping[str, object]):
-    """One host's entry of `hostvars`."""
-
-    def __init__(self, inventory: Inventory, host: str) -> None:
-        self._renderer = inventory.renderer(host)
-        self._names = inventory.located(host)
-
-    def __getitem__(self, name: str) -> object:
-        return self._renderer.variable(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)

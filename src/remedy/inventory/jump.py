@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from remedy.core.errors import InventoryError
+from remedy.inventory import secrecy
 
 #: Options of ssh(1) that take a value.
 _WITH_VALUE: Final = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
@@ -79,7 +80,7 @@ def parse(text: str, *, where: str = "") -> Options:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise InventoryError(f"cannot split the ssh options {text!r}: {error}", where=where) from error
+        raise InventoryError(f"cannot split the ssh options {secrecy.masked(text)!r}: {error}", where=where) from error
     return _collect(words, where)[0]
 
 
@@ -149,6 +150,7 @@ def _options(settings: dict[str, str], ignored: list[str], where: str) -> Option
 
 
 def _through(command: str, where: str) -> tuple[Hop, ...]:
+    said = secrecy.masked(command)
     hint = "use -J host or ProxyCommand='ssh -W %h:%p [user@]host'"
     try:
         program, *words = shlex.split(command)
@@ -158,10 +160,10 @@ def _through(command: str, where: str) -> tuple[Hop, ...]:
     if program == "exec" and words:
         program, *words = words
     if os.path.basename(program) != "ssh" or "%h:%p" not in " ".join(words):  # noqa: PTH119 -- a word, not a path
-        raise InventoryError(f"remedy cannot follow the ProxyCommand {command!r}", where=where, hint=hint)
+        raise InventoryError(f"remedy cannot follow the ProxyCommand {said!r}", where=where, hint=hint)
     options, others = _collect(words, where)
     if len(others) != 1:
-        raise InventoryError(f"remedy cannot follow the ProxyCommand {command!r}", where=where, hint=hint)
+        raise InventoryError(f"remedy cannot follow the ProxyCommand {said!r}", where=where, hint=hint)
     last = destination(others[0], where=where)
     last = replace(last, user=last.user or options.user, port=last.port or options.port, key_file=options.key_file)
     return (*options.hops, last)
@@ -178,7 +180,7 @@ def destination(text: str, *, where: str = "") -> Hop:
             url = urlsplit(text)
             hop = Hop(url.hostname or "", url.username or "", url.port or 0)
         except ValueError as error:
-            raise InventoryError(f"{text!r} is no jump host: {error}", where=where) from error
+            raise InventoryError(f"{secrecy.masked(text)!r} is no jump host", where=where) from error
     else:
         user, _, place = text.rpartition("@")
         if place.startswith("["):
@@ -190,7 +192,7 @@ def destination(text: str, *, where: str = "") -> Hop:
             host, port = place, ""
         hop = Hop(host, user, _port(port, where))
     if not hop.host or hop.host.startswith("-") or " " in hop.host:
-        raise InventoryError(f"{text!r} is no jump host", where=where, hint="write [user@]host[:port]")
+        raise InventoryError(f"{secrecy.masked(text)!r} is no jump host", where=where, hint="write [user@]host[:port]")
     return hop
 
 

@@ -6,13 +6,15 @@ Everything is read once, here; asking the `Inventory` afterwards touches no file
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from remedy.core.errors import InventoryError
-from remedy.inventory import files, ini_source, yaml_source
+from remedy.inventory import files, ini_source, secrecy, yaml_source
 from remedy.inventory.documents import Marked, parse
 from remedy.inventory.draft import Draft
 from remedy.inventory.findings import Finding, Located, Variables, of_error
@@ -57,6 +59,31 @@ def check(
 
 def _source(path: Path, draft: Draft) -> None:
     text = files.read(path, draft.notes)
+    with _without_secrets(text, draft.notes):
+        _read_source(text, path, draft)
+
+
+@contextlib.contextmanager
+def _without_secrets(text: str, notes: list[Finding]) -> Iterator[None]:
+    """Errors and findings about a file show nothing of the secrets in its text, whatever they quote of it."""
+    before = len(notes)
+    try:
+        yield
+    except InventoryError as error:
+        said = _cleaner(text)(error.message)
+        if said == error.message:
+            raise
+        raise InventoryError(said, where=error.where, hint=error.hint) from None  # what it came from shows it as well
+    if new := notes[before:]:
+        clean = _cleaner(text)
+        notes[before:] = [replace(one, message=clean(one.message)) for one in new]
+
+
+def _cleaner(text: str) -> Callable[[str], str]:
+    return secrecy.remover(secrecy.worth(secrecy.found(text), ()))
+
+
+def _read_source(text: str, path: Path, draft: Draft) -> None:
     suffix = path.suffix
     if text.startswith(files.VAULT_HEADER):
         raise InventoryError(
@@ -133,7 +160,8 @@ def _variables(path: Path, shown: Path, draft: Draft) -> Variables | None:
     text = files.read(path, draft.notes)
     if text.startswith(files.VAULT_HEADER):
         return None
-    document = parse(text, shown, draft.notes)
+    with _without_secrets(text, draft.notes):
+        document = parse(text, shown, draft.notes)
     if not document:
         return {}
     if not isinstance(document, Marked):

@@ -54,8 +54,13 @@ class Setting:
     def wrong(self, expected: str, hint: str = "", *, secret: bool = False) -> NoReturn:
         """Raise InventoryError; of a `secret` place the value is not shown."""
         got = {dict: "a map", Marked: "a map", list: "a list", type(None): "nothing", Vaulted: "a vault's text"}
-        said = got.get(type(self.value)) or ("a value" if secret else printable(repr(self.value), 80))
+        said = got.get(type(self.value)) or ("a value" if secret else printable(repr(self._masked()), 80))
         raise InventoryError(f"{self.key}: expected {expected}, got {said}", where=self.where, hint=hint)
+
+    def _masked(self) -> object:
+        """The value, without what its key or its form says is secret."""
+        above, _, name = self.key.rpartition(".")
+        return credentials.masked(name.partition("[")[0], self.value, above.rpartition(".")[2].partition("[")[0])
 
     def of(self, value: object, key: str = "", where: str = "") -> Setting:
         """A value at a place below, with references to other variables followed, not rendered yet."""

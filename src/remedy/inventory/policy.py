@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from remedy.core.errors import InventoryError
+from remedy.inventory import credentials
 
 _MAX_PORT: Final = 65_535
 _PROTOCOLS: Final = ("tcp", "udp")
@@ -99,7 +100,8 @@ class _Place:
     where: str
 
     def wrong(self, expected: str, value: object, hint: str = "") -> NoReturn:
-        raise InventoryError(f"{self.key}: expected {expected}, got {value!r}", where=self.where, hint=hint)
+        got = credentials.masked(self.key, value)
+        raise InventoryError(f"{self.key}: expected {expected}, got {got!r}", where=self.where, hint=hint)
 
     def below(self, key: str) -> _Place:
         return _Place(f"{self.key}.{key}", self.where)

@@ -16,7 +16,7 @@ from typing import Final
 from remedy.core.canon import Json, canonical
 from remedy.core.errors import InventoryError
 from remedy.core.values import Secret, Target
-from remedy.inventory import credentials, jump
+from remedy.inventory import credentials, jump, secrecy
 from remedy.inventory.documents import Unsafe, Vaulted
 from remedy.inventory.findings import Located, Variables
 from remedy.inventory.templates import Renderer, is_template
@@ -71,7 +71,8 @@ class Login:
             return default
         text = str(found.value).strip()
         if isinstance(found.value, (list, dict, bool)) or not text.isprintable():
-            raise InventoryError(f"{names[0]}: expected text, got {found.value!r}", where=found.where)
+            got = credentials.masked(names[0], found.value)
+            raise InventoryError(f"{names[0]}: expected text, got {got!r}", where=found.where)
         return text or default
 
     def port(self) -> int:
@@ -133,11 +134,13 @@ class Login:
         if self.on_device:
             return self._elevated_there()
         for names, only in ((BECOME_USER, "root"), (BECOME_METHOD, "sudo")):
-            value = self.text(names, only)
+            value = secrecy.masked(self.text(names, only))
             if value.rpartition(".")[2] != only:
                 where = getattr(self.pick(names), "where", "")
                 raise InventoryError(
-                    f"{names[0]} is {value!r}: remedy becomes root, with sudo", where=where, hint=f"set it to {only}"
+                    f"{names[0]} is {value!r}: remedy becomes root, with sudo",
+                    where=where,
+                    hint=f"set it to {only}",
                 )
         return True
 
@@ -191,21 +194,23 @@ def build(login: Login, hop: Callable[[jump.Hop, str], Target], groups: tuple[st
 
 def public(variables: Mapping[str, Located]) -> dict[str, Json]:
     """Variables as canonical JSON can hold them, secrets and encrypted values left out, floats as text."""
-    return {name: _json(located.value) for name, located in variables.items() if not _hidden(name, located.value)}
+    return {n: _json(located.value, n) for n, located in variables.items() if not _hidden(n, located.value)}
 
 
-def _hidden(name: str, value: object) -> bool:
-    return isinstance(value, Vaulted) or credentials.is_secret(name)
+def _hidden(name: str, value: object, parent: str = "") -> bool:
+    return isinstance(value, Vaulted) or secrecy.is_secret(name, parent)
 
 
-def _json(value: object) -> Json:
+def _json(value: object, name: str) -> Json:
+    """`name` is that of the nearest map or variable around."""
     if isinstance(value, dict):
-        return {key_text(key): _json(item) for key, item in value.items() if not _hidden(str(key), item)}
+        shown = ((key_text(key), item) for key, item in value.items() if not _hidden(str(key), item, name))
+        return {secrecy.masked(key): _json(item, key) for key, item in shown}
     if isinstance(value, (list, tuple)):
-        return [_json(item) for item in value if not isinstance(item, Vaulted)]
+        return [_json(item, name) for item in value if not isinstance(item, Vaulted)]
     if value is None or isinstance(value, (bool, int)):
         return value
-    return str(value) if isinstance(value, (str, float)) else str(plain(value))
+    return secrecy.masked(str(value)) if isinstance(value, (str, float)) else str(plain(value))
 
 
 def plain(value: object) -> object:

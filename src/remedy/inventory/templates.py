@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from remedy.core.errors import InventoryError
+from remedy.inventory import secrecy
 from remedy.inventory.documents import Unsafe, Vaulted
 from remedy.inventory.findings import Located
 
@@ -128,7 +129,9 @@ class Renderer:
         from jinja2 import TemplateError, Undefined  # noqa: PLC0415 -- only inventories with templates pay for it
 
         def wrong(why: str, hint: str = "") -> InventoryError:
-            return InventoryError(f"{name}: {text[:80]!r}: {why}", where=where, hint=hint)
+            secret = secrecy.is_secret(name.rpartition(".")[2])
+            said = name if secret else f"{name}: {secrecy.masked(text)[:80]!r}"
+            return InventoryError(f"{said}: {why}", where=where, hint=hint)
 
         environment = self._sandbox()
         try:

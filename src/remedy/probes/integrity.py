@@ -1,9 +1,9 @@
-"""Whether the rows of a schema fit together, and who may touch them: foreign keys, rights."""
+"""Whether the rows of a schema fit together, and who may touch them: foreign keys, rights, roles."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from remedy.core.canon import Json
@@ -130,4 +130,93 @@ def parse_rights(reply: Reply) -> Json:
     return lines
 
 
-PARSERS = {"keys": parse_keys, "numbers": parse_numbers, "rights": parse_rights}
+#: Rights that information_schema does not tell: kind, how each reads, where they are. Of two places of a kind a server
+#: has one. MariaDB manual: mysql.procs_priv, roles_mapping, user, proxies_priv; MySQL: mysql.role_edges, default_roles.
+#: Root administers every role that it has made, which is no right of its own.
+_WHO: Final = "QUOTE(user), '@', QUOTE(host)"
+_HELD: Final = (
+    (
+        "rights on routines",
+        f"CONCAT({_WHO}, ' ', proc_priv, ' on ', LOWER(routine_type), ' ', db, '.', routine_name)",
+        "mysql.procs_priv WHERE BINARY db={schema} AND user NOT LIKE 'remedy\\_%'",
+    ),
+    (
+        "roles",
+        (
+            f"CONCAT(IF(host='', QUOTE(user), CONCAT({_WHO})), ' has role ', role, "
+            "IF(admin_option='Y', ' with admin option', ''))"
+        ),
+        "mysql.roles_mapping WHERE NOT (user='root' AND host='localhost')",
+    ),
+    (
+        "roles",
+        (
+            "CONCAT(QUOTE(to_user), '@', QUOTE(to_host), ' has role ', from_user, "
+            "IF(with_admin_option='Y', ' with admin option', ''))"
+        ),
+        "mysql.role_edges",
+    ),
+    ("default roles", f"CONCAT({_WHO}, ' begins with role ', default_role)", "mysql.user WHERE default_role<>''"),
+    ("default roles", f"CONCAT({_WHO}, ' begins with role ', default_role_user)", "mysql.default_roles"),
+    (
+        "proxies",
+        (
+            f"CONCAT({_WHO}, ' may act as ', QUOTE(proxied_user), '@', QUOTE(proxied_host), "
+            "IF(with_grant, ' with grant option', ''))"
+        ),
+        "mysql.proxies_priv WHERE user<>'root'",
+    ),
+)
+#: The kinds of such rights.
+HELD: Final = tuple(dict.fromkeys(kind for kind, _, _ in _HELD))
+
+
+def held_sql(schema: str) -> tuple[str, ...]:
+    """Questions for such rights, answered in lines of JSON: [kind], so that none is an answer, then [kind, right]."""
+    return tuple(
+        f"SELECT JSON_ARRAY({quoted(kind)}) UNION ALL SELECT JSON_ARRAY({quoted(kind)}, {said}) "
+        f"FROM {place.format(schema=quoted(schema))}"
+        for kind, said, place in _HELD
+    )
+
+
+def held(defaults_file: str, schema: str) -> Probe:
+    """Who may call which routine of a schema, who has which role, who may act as whom: lists by kind (`HELD`).
+
+    A kind that the login may not read, or the server does not know, is not among them: its question is passed over.
+    """
+    sql = "".join(f"{one};\n" for one in (*held_sql(schema), "SELECT JSON_ARRAY()"))
+    return Probe(client(defaults_file, *_OPTIONS, "--force", sql=sql), "integrity.held")
+
+
+def parse_held(reply: Reply) -> Json:
+    """Read one JSON array per line, an empty one at the end. The status says only that a question was passed over.
+
+    Sample::
+
+        ["roles"]
+        ["roles", "'app'@'%' has role reader"]
+        []
+    """
+    lines = reply.out.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n")
+    if lines[-1] != "[]":
+        said = printable((reply.err or reply.out).strip(), 200, one_line=True)
+        raise AnswerUnusable(f"asking who may do what: {said}", hint="nothing was decided from it")
+    return {kind: [*rights] for kind, rights in held_of(lines[:-1]).items()}
+
+
+def held_of(lines: Iterable[str]) -> dict[str, list[str]]:
+    """The lists by kind. Raises AnswerUnusable for a line that answers none of `held_sql`."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, list) or not 1 <= len(row) <= 2 or row[0] not in HELD:  # noqa: PLR2004 -- kind, right
+            raise AnswerUnusable(f"the list of rights makes no sense: {printable(line, 80, one_line=True)}")
+        found.setdefault(row[0], set()).update(printable(str(one), 400, one_line=True) for one in row[1:])
+    return {kind: sorted(rights) for kind, rights in found.items()}
+
+
+PARSERS = {"held": parse_held, "keys": parse_keys, "numbers": parse_numbers, "rights": parse_rights}

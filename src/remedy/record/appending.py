@@ -14,12 +14,11 @@ from typing import Final
 
 from remedy.core.errors import RecordBroken
 from remedy.core.values import Entry
-from remedy.record.chain import COLUMNS, SALT_BYTES, ZERO, Link, forge, stamp
+from remedy.record.chain import COLUMNS, DAMAGED, SALT_BYTES, ZERO, Link, forge, linked, stamp
 from remedy.record.merkle import Frontier, unpack
 
 _INSERT: Final = f"INSERT INTO entry ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 -- a constant
 _LAST: Final = f"SELECT {COLUMNS} FROM entry ORDER BY seq DESC LIMIT 1"  # noqa: S608
-_HINT: Final = "`remedy incident verify` shows what is damaged"
 _BY_KEY: Final = f"SELECT {COLUMNS} FROM entry WHERE key = ? AND key != ''"  # noqa: S608
 
 
@@ -51,30 +50,30 @@ class Tail:
 
         Raises RecordBroken when the newest entry is not what its hash says or the frontier belongs to another size.
         """
-        self._db, self._actor, self._clock, self._entropy = db, actor, clock, entropy
+        self._db, self._where, self._actor, self._clock, self._entropy = db, where, actor, clock, entropy
         row = db.execute(_LAST).fetchone()
         self.seq: int = row[0] if row else 0
         self.hash: str = row[1] if row else ZERO
-        if row and (self.seq, self.hash) != trusted and Link(*row).computed() != self.hash:
-            raise RecordBroken(f"entry {self.seq}, the newest, is not what its hash says", where=where, hint=_HINT)
+        if row and (self.seq, self.hash) != trusted and linked(row, where=where).computed() != self.hash:
+            raise RecordBroken(f"entry {self.seq}, the newest, is not what its hash says", where=where, hint=DAMAGED)
         state = db.execute("SELECT size, nodes FROM frontier").fetchall()
         if len(state) != 1 or state[0][0] != self.seq:
             sizes = ", ".join(str(size) for size, _ in state) or "nothing"
             raise RecordBroken(
                 f"the newest entry is {self.seq}, but the tree was grown to {sizes}: entries were cut off or planted",
                 where=where,
-                hint=_HINT,
+                hint=DAMAGED,
             )
         try:
             self.frontier: Frontier = unpack(*state[0])
-        except ValueError as error:
-            raise RecordBroken(f"the tree's frontier is damaged: {error}", where=where, hint=_HINT) from error
+        except (TypeError, ValueError) as error:
+            raise RecordBroken(f"the tree's frontier is damaged: {error}", where=where, hint=DAMAGED) from error
         self._grown_from = self.seq
 
     def put(self, draft: Draft) -> Entry:
         """Append one entry, or return the one that already has the draft's key."""
         if draft.key and (row := self._db.execute(_BY_KEY, (draft.key,)).fetchone()):
-            return Link(*row).entry()
+            return linked(row, where=self._where).entry()
         link = forge(
             seq=self.seq + 1,
             prev=self.hash,

@@ -16,11 +16,13 @@ Leaves to others: storing (store), appending (appending) and checking a whole re
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as _quoted  # what json.dumps(text, ensure_ascii=False) calls
-from typing import Final
+from typing import Final, cast
 
+from remedy.core.errors import RecordBroken
 from remedy.core.values import Entry
 
 #: The hash before the first entry.
@@ -29,6 +31,8 @@ ZERO: Final = "0" * 64
 ENTRY_FORMAT: Final = 1
 #: Bytes of salt in each content.
 SALT_BYTES: Final = 32
+#: What to do about a damaged record.
+DAMAGED: Final = "`remedy incident verify` shows what is damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,17 @@ class Link:
 
 #: The stored columns, in the order of `Link`'s fields.
 COLUMNS: Final = "seq, hash, prev, time, kind, incident, run, key, actor, body_sha256, salt, body"
+
+
+def linked(row: Sequence[object], *, where: str) -> Link:
+    """An entry from its stored columns.
+
+    Raises RecordBroken when one is not of its type: in a damaged file anything can be.
+    """
+    seq, *texts = row
+    if not isinstance(seq, int) or not all(isinstance(text, str) for text in texts):
+        raise RecordBroken(f"entry {seq} cannot be read: the file is damaged", where=where, hint=DAMAGED)
+    return Link(seq, *cast("list[str]", texts))
 
 
 def content(body: str, salt: str) -> bytes:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from remedy.core.errors import RecordBroken, RecordUnavailable
 from remedy.record import sshsig
+from remedy.record.chain import DAMAGED
 from remedy.record.files import put_new
 
 if TYPE_CHECKING:
@@ -81,16 +82,17 @@ def origin(record_id: str) -> str:
     return f"remedy-record/{record_id}"
 
 
-def parse(body: str) -> Checkpoint:
-    """A checkpoint from its body, strictly. Raises RecordBroken."""
+def parse(body: str, *, where: str = "") -> Checkpoint:
+    """A checkpoint from its body, strictly. Raises RecordBroken, about the record at `where`."""
     found = _BODY.fullmatch(body)
     if not found:
-        raise RecordBroken("this is no checkpoint of an incident record")
+        text = "the newest checkpoint in it is none" if where else "this is no checkpoint of an incident record"
+        raise RecordBroken(text, where=where, hint=DAMAGED if where else "")
     name, size, root, number, head, time = found.groups()
     try:
         return Checkpoint(name, int(size), base64.b64decode(root, validate=True), int(number), head, time)
     except binascii.Error as error:
-        raise RecordBroken("the checkpoint's root is no base64") from error
+        raise RecordBroken("the checkpoint's root is no base64", where=where) from error
 
 
 def parse_signed(text: str) -> Signed:
@@ -115,13 +117,18 @@ def opened(signed: Signed) -> tuple[Checkpoint, sshsig.PublicKey]:
 def stored(db: sqlite3.Connection, *, after: int = 0) -> list[Signed]:
     """The checkpoints in the database with a number above `after`, in order."""
     rows = db.execute("SELECT number, body, signature FROM checkpoint WHERE number > ? ORDER BY number", (after,))
-    return [Signed(*row) for row in rows]
+    return [_stored(row) for row in rows]
 
 
 def newest(db: sqlite3.Connection) -> Signed | None:
     """The last checkpoint in the database."""
     row = db.execute("SELECT number, body, signature FROM checkpoint ORDER BY number DESC LIMIT 1").fetchone()
-    return Signed(*row) if row else None
+    return _stored(row) if row else None
+
+
+def _stored(row: tuple[int, object, object]) -> Signed:
+    """A row as it is there: in a damaged file anything can be, and is then no checkpoint (`opened`)."""
+    return Signed(row[0], str(row[1]), str(row[2]))
 
 
 def folder(record: Path) -> Path:

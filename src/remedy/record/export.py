@@ -24,8 +24,8 @@ from typing import Final
 
 from remedy.core.errors import RecordBroken, UsageError
 from remedy.record import checkpoints
-from remedy.record.chain import COLUMNS, ZERO, Link
-from remedy.record.store import reading
+from remedy.record.chain import COLUMNS, DAMAGED, ZERO, linked
+from remedy.record.store import untorn
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM entry WHERE seq <= ? ORDER BY seq"  # noqa: S608 -- a constant
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -89,16 +89,21 @@ def export(path: Path, directory: Path, *, incident: str = "") -> Path:
     """
     if incident and not _SAFE_ID.fullmatch(incident):
         raise UsageError(f"there is no incident {incident!r}", hint="`remedy incident list` shows them all")
-    with reading(path) as db:
+
+    def write(db: sqlite3.Connection) -> Path:
         signed = checkpoints.newest(db)
         if signed is None:
             raise UsageError("nothing is signed yet", where=str(path), hint="sign a checkpoint first")
-        try:
-            return _Folder(directory, signed, incident, path).write(db)
-        except OSError as error:
-            raise UsageError(
-                f"the export cannot be written: {error.strerror}", where=str(directory), hint="name another folder"
-            ) from error
+        return _Folder(directory, signed, incident, path).write(db)
+
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise UsageError("the folder for the export is not empty", where=str(directory), hint="name a new one")
+        return untorn(path, write)
+    except OSError as error:
+        raise UsageError(
+            f"the export cannot be written: {error.strerror}", where=str(directory), hint="name another folder"
+        ) from error
 
 
 class _Folder:
@@ -107,12 +112,13 @@ class _Folder:
     def __init__(self, directory: Path, signed: checkpoints.Signed, incident: str, record: Path) -> None:
         self._directory, self._signed, self._incident, self._record = directory, signed, incident, record
         self._sums: list[str] = []
-        self._checkpoint, self._key = checkpoints.opened(signed)
+        try:
+            self._checkpoint, self._key = checkpoints.opened(signed)
+        except RecordBroken as error:
+            raise RecordBroken(f"its newest checkpoint: {error.message}", where=str(record), hint=DAMAGED) from error
 
     def write(self, db: sqlite3.Connection) -> Path:
         directory = self._directory
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            raise UsageError("the folder for the export is not empty", where=str(directory), hint="name a new one")
         for folder in (directory, directory / "entries", directory / "bodies"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         bodies = self._entries(db)
@@ -130,7 +136,7 @@ class _Folder:
         """Write every signed entry, checking the chain on the way; returns the number of bodies written."""
         head, count, bodies = ZERO, 0, 0
         for row in db.execute(_SELECT, (self._checkpoint.size,)):
-            link = Link(*row)
+            link = linked(row, where=str(self._record))
             header, content = link.header(), link.content()
             digest = hashlib.sha256(header).hexdigest()
             bound = hashlib.sha256(content).hexdigest() == link.body_sha256

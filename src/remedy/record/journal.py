@@ -23,7 +23,7 @@ from remedy.core.values import Entry
 from remedy.record import checkpoints, keys, leases, sshsig
 from remedy.record.actor import Actor
 from remedy.record.appending import Draft, Tail
-from remedy.record.chain import COLUMNS, ZERO, Link, stamp
+from remedy.record.chain import COLUMNS, DAMAGED, ZERO, linked, stamp
 from remedy.record.leases import Lease
 from remedy.record.scrub import Redact, one_line, scrub
 from remedy.record.store import connect, errors_named, open_writing
@@ -170,7 +170,7 @@ class Record:
         last, _ = self.head()
         while rows := self._rows(query, (after, last, *values, *names)):
             for row in rows:
-                yield Link(*row).entry()
+                yield linked(row, where=str(self.path)).entry()
             after = rows[-1][0]
 
     def head(self) -> tuple[int, str]:
@@ -216,9 +216,9 @@ class Record:
         self._announce(sshsig.public_key(key))
         with self._transaction() as tail:
             last = checkpoints.newest(self._writer)
-            signed = last if last and checkpoints.parse(last.body).head == tail.hash else None
+            signed = last if last and checkpoints.parse(last.body, where=str(self.path)).head == tail.hash else None
             if signed is None:
-                (record_id,) = self._writer.execute("SELECT id FROM identity").fetchone()
+                record_id = self._identity()
                 signed = checkpoints.sign(
                     checkpoints.Checkpoint(
                         checkpoints.origin(record_id),
@@ -234,6 +234,12 @@ class Record:
                 self._writer.execute("INSERT INTO checkpoint (number, size, body, signature) VALUES (?,?,?,?)", row)
         self._write_missing(signed)
         return signed.text
+
+    def _identity(self) -> str:
+        rows = self._writer.execute("SELECT id FROM identity").fetchall()
+        if len(rows) != 1:
+            raise RecordBroken("the record has lost its name", where=str(self.path), hint=DAMAGED)
+        return str(rows[0][0])
 
     def fingerprint(self) -> str:
         """`SHA256:…` of the signing key, which is made if there is none. Raises RecordUnavailable."""
@@ -350,7 +356,7 @@ class Record:
                 seq = self._tail(self._reader).seq
             finally:
                 self._reader.execute("ROLLBACK")
-        size, known = (checkpoints.parse(last.body).size, last.number) if last else (0, 0)
+        size, known = (checkpoints.parse(last.body, where=str(self.path)).size, last.number) if last else (0, 0)
         if (there and there[-1] > known) or size > seq:
             kept = checkpoints.folder(self.path)
             raise RecordBroken(

@@ -7,6 +7,7 @@ which of remedy's errors a SQLite error is. Leaves to others: every statement ab
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -16,13 +17,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from remedy.core.errors import RecordBroken, RecordUnavailable, RemedyError
 from remedy.record.schema import APPLICATION_ID, SCHEMA_VERSION, STATEMENTS
 
+T = TypeVar("T")
+
+#: How often a snapshot is taken that others may have torn.
+ATTEMPTS: Final = 3
 _ID_BYTES: Final = 16
 _RETRY_SECONDS: Final = 0.05
+_GONE: Final = (errno.ENOENT, os.strerror(errno.ENOENT))
 _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _CONSTRAINT, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 19, 26
 _RESTORE: Final = "keep the file as it is for examination, and go on with a fresh record or a copy that verifies"
 _UNWRITABLE: Final[dict[int, tuple[str, str]]] = {
@@ -45,6 +51,8 @@ def errors_named(path: Path, wait: float = 0.0) -> Iterator[None]:
 def named(error: sqlite3.Error, path: Path, wait: float = 0.0) -> RemedyError:
     """The error of ours that a SQLite error is (https://sqlite.org/rescode.html)."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if not code and "decode" in str(error):  # the module's own, without a code: stored text that is no UTF-8
+        code = _CORRUPT
     if code in {_BUSY, _LOCKED}:
         return RecordUnavailable(
             f"locked by {locker(path)} for more than {wait:g} s",
@@ -125,12 +133,22 @@ def connect(path: Path, wait: float) -> sqlite3.Connection:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A snapshot of the record that leaves no trace: no byte of the directory changes, read-only media work.
 
-    Raises RecordUnavailable when there is no record or its format is another's, RecordBroken when it is damaged.
+    Without a trace there is no lock: somebody who begins to write meanwhile may tear the snapshot; see `untorn`.
+    Raises RecordUnavailable when there is no record, its format is another's or there is no room for a copy of it,
+    RecordBroken when it is damaged.
     """
     if not path.is_file():
         raise RecordUnavailable("there is no record here", where=str(path), hint="check the path")
     with contextlib.ExitStack() as stack, errors_named(path):
-        db = stack.enter_context(contextlib.closing(_snapshot(path, stack)))
+        try:
+            db = stack.enter_context(contextlib.closing(_snapshot(path, stack)))
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise RecordUnavailable(
+                f"a writer has left its log behind, and the record cannot be copied to be read: {error.strerror}",
+                where=str(path),
+                hint=f"make room in {folder} for the record once more, or set TMPDIR to where there is room",
+            ) from error
         check_format(db, path)
         yield db
 
@@ -149,17 +167,49 @@ def check_format(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def untorn(path: Path, use: Callable[[sqlite3.Connection], T]) -> T:
+    """What `use` makes of a snapshot; made again when it found damage and somebody has written meanwhile.
+
+    Raises what `reading` and `use` raise.
+    """
+    for _ in range(ATTEMPTS - 1):
+        before = stamp(path)
+        try:
+            with reading(path) as db:
+                return use(db)
+        except (RecordBroken, RecordUnavailable):
+            if stamp(path) == before:
+                raise
+    with reading(path) as db:
+        return use(db)
+
+
 def stamp(path: Path) -> tuple[int, int]:
-    """Changes when the main file was written to: modification time in ns, size in bytes."""
-    status = path.stat()
+    """Changes when the main file was written to: modification time in ns, size in bytes; zeros when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
     return status.st_mtime_ns, status.st_size
 
 
 def _snapshot(path: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):  # whoever had it open has closed it: log and index are gone
+            return _taken(path, stack)
+    return _taken(path, stack)
+
+
+def _taken(path: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
-    wal = _beside(path, "-wal")
-    if _beside(path, "-shm").exists():  # somebody has it open, or died with it open
-        return _begun(f"{uri}?mode=ro")
+    wal, index = _beside(path, "-wal"), _beside(path, "-shm")
+    if index.exists():  # somebody has it open, or died with it open
+        try:
+            return _begun(f"{uri}?mode=ro")
+        except sqlite3.OperationalError as error:
+            if index.exists():
+                raise
+            raise FileNotFoundError(*_GONE, str(index)) from error
     if wal.exists() and wal.stat().st_size:
         return _begun(_copied(path, wal, stack))
     return _begun(f"{uri}?immutable=1")  # nobody has it open, and everything is in the main file
@@ -181,8 +231,7 @@ def _copied(path: Path, wal: Path, stack: contextlib.ExitStack) -> str:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="remedy-record-")))
     copy = folder / "record.db"
     shutil.copyfile(path, copy)
-    if wal.exists():
-        shutil.copyfile(wal, _beside(copy, "-wal"))
+    shutil.copyfile(wal, _beside(copy, "-wal"))
     return f"{copy.as_uri()}?mode=rw"
 
 

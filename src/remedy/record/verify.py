@@ -25,12 +25,11 @@ from remedy.record.journal import KEY_KIND
 from remedy.record.merkle import Frontier
 from remedy.record.report import Doubt, Findings, Report
 from remedy.record.schema import expected
-from remedy.record.store import reading, stamp
+from remedy.record.store import ATTEMPTS, reading, stamp
 from remedy.record.witness import Witness
 
 _REMEMBERED: Final = 4096  # hashes looked back at, to say where a moved entry came from
 _NEIGHBOURS: Final = 8  # numbers tried on both sides, for the same
-_ATTEMPTS: Final = 3
 _ALL: Final = f"SELECT {COLUMNS} FROM entry ORDER BY seq"  # noqa: S608 -- a constant
 
 
@@ -42,10 +41,10 @@ def verify(path: Path, *, trusted: Collection[str] = (), held: Iterable[str] = (
     Raises RecordUnavailable when there is no record at `path`, or one of another format.
     """
     copies = tuple(held)
-    for attempt in range(_ATTEMPTS):
-        before = stamp(path) if path.is_file() else (0, 0)
+    for attempt in range(ATTEMPTS):
+        before = stamp(path)
         report = _Check(path, trusted, copies).run()
-        if report.ok or stamp(path) == before or attempt == _ATTEMPTS - 1:
+        if report.ok or stamp(path) == before or attempt == ATTEMPTS - 1:
             break  # else somebody wrote meanwhile, and a snapshot without locks may have been torn
     return report
 

@@ -13,6 +13,7 @@ PROBES: Final[tuple[Probe, ...]] = (
     integrity.there("", []),
     integrity.orphans("", "site", []),
     integrity.rights("", "site"),
+    integrity.held("", "site"),
 )
 #: One of a single column; one of two, to another schema.
 KEYS: Final = """\
@@ -33,6 +34,7 @@ GOOD: Final[list[tuple[str, bytes, Json]]] = [
     ("integrity.numbers", b"", []),
     ("integrity.numbers", b"0\n17\n", [0, 17]),
     ("integrity.rights", b"", []),
+    ("integrity.held", b'["roles"]\n["roles", "a has role b"]\n[]\n', {"roles": ["a has role b"]}),
     ("integrity.rights", RIGHTS.encode(), ["'o\\x1b'@'%' SUPER on *.*", "'site'@'198.18.1.%' SELECT on site.*"]),
 ]
 BAD: Final[list[tuple[str, bytes]]] = [

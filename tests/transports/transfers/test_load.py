@@ -333,3 +333,20 @@ def test_progress_is_of_stored_bytes(bulk: Bulk, server: Server, shelf: FolderSh
     loading = [done for what, done, total in told if what == "load" and total == spec.backup.size]
     assert loading == sorted(loading)
     assert told[-1][0] == "finish loading"
+
+
+def test_a_table_that_asks_a_sequence(bulk: Bulk, own_server: Server, shelf: FolderShelf) -> None:
+    """Beside the live data it is refused with both names; into an isolated server, under its own name, it is loaded."""
+    schema = own_server.schema(
+        "CREATE SEQUENCE number; CREATE TABLE ticket (id INT PRIMARY KEY DEFAULT nextval(number), t TEXT);"
+        "INSERT INTO ticket (t) VALUES ('a'), ('b')"
+    )
+    spec = planned(own_server, shelf, own_server.dump(schema), schema)
+    with pytest.raises(ChangeFailed, match=rf"table ticket takes a default from the sequence {schema}\.number"):
+        carried(spec, bulk, shelf)
+    assert own_server.clients() == []
+    own_server.sql(f"DROP DATABASE {schema}; CREATE DATABASE {schema}")
+    carried(replace(spec, into=schema, login=own_server.option_file), bulk, shelf)
+    assert own_server.sql("INSERT INTO ticket (t) VALUES ('c'); SELECT COUNT(*), MAX(id) > 2 FROM ticket", schema) == [
+        ["3", "1"]
+    ]

@@ -189,7 +189,8 @@ def test_fewer_than_all_copies_is_a_failure_that_says_which(
     assert "is verified in near alone: far failed" in str(result["err"])
     assert within(far) == []
     again = taken(server, schema, bulk, Breaking(far.copy, bulk), name="again")
-    assert "no copy takes the backup" in str(again["err"])
+    # Whether the dump had already ended when the copy broke decides in which words.
+    assert "no copy takes the backup" in str(again["err"]) or "is in no copy" in str(again["err"])
 
 
 def test_ctrl_c_leaves_no_file_and_no_client(bulk: Bulk, server: Server, shelf: FolderShelf) -> None:

@@ -47,7 +47,14 @@ _DISARM = (
     + r"""
 run=$1; find_timers
 [ -n "$pids" ] || { echo 'no timer of this run is ticking' >&2; exit 3; }
-end_timers; exit 0
+end_timers
+n=0  # until it is gone: who asks next must not see one that is still dying
+while [ $n -lt 50 ]; do
+  find_timers
+  [ -n "$pids" ] || exit 0
+  n=$((n + 1)); sleep 0.02 2>/dev/null || { sleep 1; n=$((n + 20)); }
+done
+exit 0
 """
 )
 

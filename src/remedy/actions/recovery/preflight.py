@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from remedy.actions.recovery import statements
+from remedy.actions.recovery import sequences, statements
 from remedy.actions.recovery.staging import schemas
 from remedy.actions.recovery.statements import KEPT
-from remedy.backups.values import Database
+from remedy.backups.values import Contents, Database
 from remedy.core.errors import AnswerUnusable, Refused, TargetUnfit
 from remedy.core.ports import Reader
+from remedy.core.text import printable
 from remedy.probes import database as asked
 from remedy.probes import server as standing
 
@@ -69,8 +70,10 @@ class Server:
         return "SET_USER_ID, CONNECTION_ADMIN" if self.version >= (8, 0) else "SUPER"
 
 
-def look(database: Database, reader: Reader, accept: frozenset[str], need: int) -> Server:
+def look(database: Database, reader: Reader, accept: frozenset[str], need: int, contents: Contents) -> Server:
     """Ask the server, and refuse what cannot or must not be restored. `need` are the bytes that the load takes on disk.
+
+    `contents` are the backup's.
 
     Raises TargetUnfit, Refused, Unreachable, AnswerUnusable.
     """
@@ -98,6 +101,7 @@ def look(database: Database, reader: Reader, accept: frozenset[str], need: int) 
     _refuse_server(database, settings, replica=answers[3] == "yes")
     _refuse_leftovers(database, found)
     _refuse_inbound(database, found, accept)
+    _refuse_sequences(database, str(structure), contents, accept)
     flavour, version = read_version(settings.get("version", ""), settings.get("version_comment", ""))
     here = [t for t in found["table"] if t["schema"] == live]
     tables = [t for t in here if t["type"] != "VIEW"]
@@ -236,6 +240,24 @@ def _refuse_inbound(database: Database, found: dict[str, list[dict[str, Any]]], 
             f"foreign keys of other schemas point here and would follow the old tables: {', '.join(names[:5])}",
             where=database.host,
             hint="drop and add these keys around the restore, or --accept inbound-keys",
+        )
+
+
+def _refuse_sequences(database: Database, structure: str, contents: Contents, accept: frozenset[str]) -> None:
+    """Those of the backup's tables count that do so live: of its own no more is known than that it has both."""
+    inside = {table.name for table in contents.tables}
+    known = {item.name for item in contents.objects if item.kind == "sequence"}
+    asking = {
+        f"{table} ({sequence})"
+        for table, sequence in sequences.asked(structure).items()
+        if table in inside and sequence.removeprefix(f"{database.schema}.") in known
+    }
+    if asking and "sequence-default" not in accept:
+        raise Refused(
+            "tables that take a default from a sequence cannot be loaded beside the live data: "
+            + printable(", ".join(sorted(asking)[:5]), 300, one_line=True),
+            where=database.host,
+            hint="restore it by hand as root; or --accept sequence-default when the backup's tables have none",
         )
 
 

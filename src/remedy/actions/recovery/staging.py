@@ -48,10 +48,13 @@ _ACCOUNT: Final = (
     '{ printf "%s\\n" "$e" | grep "^ERROR" | sed "s/$p/…/g" >&2; exit 4; }\n'
     'make_login "remedy_$run" "$login"'
 )
+#: What a cut-over that was killed has left of its texts goes too; one that is still at work (`script`) holds the lock.
 _GONE: Final = (
-    "set -u; f=$1; login=$2; run_client() ( "
+    "set -u; f=$1; login=$2; run=$3; run_client() ( "
     + CLIENT
-    + ' ); run_client "$f" --batch --binary-mode --default-character-set=utf8mb4 && rm -f "$login"'
+    + ' ); run_client "$f" --batch --binary-mode --default-character-set=utf8mb4 && rm -f "$login" || exit; '
+    "command -v flock > /dev/null && [ -e /run/remedy-swap.lock ] && exec 9>> /run/remedy-swap.lock && flock -n 9 && "
+    'rm -rf "/run/remedy-swap.$run".*; exit 0'
 )
 
 
@@ -127,7 +130,7 @@ def make(database: Database, run: str, charset: str) -> Change:
         why=f"make the empty schema {incoming} and an account that can touch nothing else",
         at=database.host,
         do=Command(argv, stdin=f"{mine}{refuse}{made}\n{create};\n{grant}", seconds=300),
-        undo=Command(("sh", "-c", _GONE, "remedy", database.defaults_file, login(run)), stdin=back, seconds=300),
+        undo=Command(("sh", "-c", _GONE, "remedy", database.defaults_file, login(run), run), stdin=back, seconds=300),
         seen=step(database, run, "account"),
         before=wanted("absent"),
         after=wanted("done"),
@@ -142,7 +145,7 @@ def remove_account(database: Database, run: str) -> Change:
     return Change(
         why="remove the loading account",
         at=database.host,
-        do=Command(("sh", "-c", _GONE, "remedy", database.defaults_file, login(run)), stdin=sql, seconds=60),
+        do=Command(("sh", "-c", _GONE, "remedy", database.defaults_file, login(run), run), stdin=sql, seconds=60),
         seen=step(database, run, "account-gone"),
         before=wanted("absent"),
         after=wanted("done"),

@@ -15,6 +15,10 @@ import itertools
 import pkgutil
 from collections.abc import Iterable, Iterator
 from types import ModuleType
+from typing import Final
+
+#: Compressions that are seen in backup folders and that nothing here reads: what is inside has its name all the same.
+UNREAD: Final = (".lz4", ".lzo", ".br")
 
 
 @functools.cache

@@ -32,7 +32,7 @@ from typing import ClassVar, Final
 
 from remedy.backups.charsets import WIDE
 from remedy.backups.findings import Findings
-from remedy.backups.formats import Piece
+from remedy.backups.formats import Format, Piece
 from remedy.backups.interpreter import Interpreter
 from remedy.backups.names import IDENT, unquoted
 from remedy.backups.ports import Damaged
@@ -69,11 +69,6 @@ _DEFAULTS: Final = {
     "time_zone": b"'+00:00'",
     "sql_mode": b"'NO_AUTO_VALUE_ON_ZERO'",
 }
-_LOOKS: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:/\*M?!\d{5,6}|-- (?:MySQL|MariaDB|phpMyAdmin)|--\s|#|"
-    rb"(?:CREATE|DROP|INSERT|SET|USE|LOCK|mysqldump:|mariadb-dump:)\s)",
-    re.IGNORECASE,
-)
 
 
 class DumpReading:
@@ -285,15 +280,12 @@ class _Text:
         yield (chunk[:-1] if self._held else chunk).replace(b"\r\n", b"\n")
 
 
-class Dump:
+class Dump(Format):
     """Dumps as one file of SQL."""
 
     kind: ClassVar[str] = "logical"
-
-    @staticmethod
-    def recognises(names: tuple[str, ...], head: bytes) -> bool:
-        """A single file that is called .sql or begins like a dump. Folders are mydumper's."""
-        return len(names) == 1 and (names[0].lower().endswith((".sql", ".dump", ".dmp")) or bool(_LOOKS.match(head)))
+    span: ClassVar[str] = "file"
+    suffixes: ClassVar[tuple[str, ...]] = (".sql", ".mysql", ".mysqldump", ".dump")
 
     @staticmethod
     def streams(files: tuple[File, ...]) -> tuple[tuple[File, ...], ...]:

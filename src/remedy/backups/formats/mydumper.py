@@ -29,11 +29,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
-from remedy.backups import containers
-from remedy.backups.formats import Piece
+from remedy.backups import containers, naming
+from remedy.backups.formats import Format, Group, Piece
 from remedy.backups.interpreter import Interpreter
 from remedy.backups.names import IDENT, decoded, parts, unquoted
 from remedy.backups.ports import Damaged
@@ -57,6 +57,10 @@ _ROLES: Final = (
 _RANK: Final = {role: rank for rank, (role, _) in enumerate(_ROLES)}
 #: Names that end so are never rows, whatever else they look like.
 _SCHEMA: Final = re.compile(r".*-schema(?:-[a-z-]+)?\.sql")
+#: Data files in a listing: SQL, or rows for LOAD DATA beside it; then checksums and row counts of older versions.
+_STORED: Final = re.compile(r"(?P<table>.+\..+?)(?:\.[0-9]+)*\.(?:sql|dat|csv)")
+_COUNTED: Final = re.compile(r".+\..+-(?:checksum|metadata)")
+_DEFINITIONS: Final = frozenset({"create", "table", "view", "trigger", "routine"})
 
 _FINISHED: Final = re.compile(rb"^#? ?Finished dump at: (.+?)[ \t\r]*$", re.MULTILINE)
 _LOG: Final = re.compile(
@@ -299,16 +303,28 @@ def _gaps(numbers: Iterable[int]) -> list[str]:
     return gaps
 
 
-class Mydumper:
+class Mydumper(Format):
     """Folders of mydumper."""
 
     kind: ClassVar[str] = "logical"
+    span: ClassVar[str] = "folder"
 
     @staticmethod
-    def recognises(names: tuple[str, ...], head: bytes) -> bool:  # noqa: ARG004 -- names tell enough
-        """A folder with `metadata` (or what it is called until the end) and a definition, or several definitions."""
-        roles = [role(_base(name))[0] for name in names]
-        return "create" in roles or "table" in roles or ("metadata" in roles and "rows" in roles)
+    def groups(listed: Mapping[str, Sequence[File]]) -> Iterator[Group]:
+        """In each folder the files of the databases that its definitions name, or of all with `metadata` alone.
+
+        At the top of a copy `metadata` alone makes no export: dumps lie there under any name. A dump with a day in its
+        name is one that somebody put there.
+        """
+        for folder, files in listed.items():
+            names = {file: naming.bare(_base(file.name)) for file in files}
+            notes = [file for file, name in names.items() if role(name)[0] == "metadata"]
+            defined = {said[0] for word, said in map(role, names.values()) if word in _DEFINITIONS}
+            inside = [file for file, name in names.items() if _belongs(name, defined)]
+            if inside and (defined or (notes and folder)):
+                partial = any(names[file] == "metadata.partial" for file in notes)
+                odd = "unfinished: metadata.partial is still there" if partial else ""
+                yield Group(folder, (*notes, *inside), odd)
 
     @staticmethod
     def streams(files: tuple[File, ...]) -> tuple[tuple[File, ...], ...]:
@@ -320,6 +336,17 @@ class Mydumper:
     def reading(schema: str) -> FolderReading:
         """Begin to read; only what belongs to database `schema` is given as pieces to be sent."""
         return FolderReading(schema)
+
+
+def _belongs(name: str, defined: set[str]) -> bool:
+    """Whether a file is of an export in which these are defined: databases, and tables with theirs before a dot."""
+    if role(name)[0] in _DEFINITIONS or _COUNTED.fullmatch(name):
+        return True
+    stored = _STORED.fullmatch(name)
+    if stored is None or stored["table"] in defined:
+        return stored is not None
+    databases = tuple({f"{base.partition('.')[0]}." for base in defined}) or ("",)
+    return name.startswith(databases) and not naming.dated(name)
 
 
 def _name(file: File) -> str:

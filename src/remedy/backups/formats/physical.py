@@ -13,13 +13,14 @@ with mariadb-backup; tried with 10.11 (files are called xtrabackup_* there, mari
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from remedy.backups import innodb
-from remedy.backups.formats import Piece, Reading
+from remedy.backups.formats import Format, Group, Piece, Reading, called
 from remedy.backups.mbstream import MAGIC, Chunks
+from remedy.backups.naming import bare, split_path
 from remedy.backups.ports import Damaged
 from remedy.backups.values import Contents, Facts, File, Finding, Object, Table
 from remedy.core.text import printable
@@ -28,11 +29,11 @@ _INFO: Final = ("xtrabackup_info", "mariadb_backup_info")
 _CHECKPOINTS: Final = ("xtrabackup_checkpoints", "mariadb_backup_checkpoints")
 _BINLOG: Final = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
 _OPTIONS: Final = "backup-my.cnf"
+#: What the tool writes about a backup. The first two kinds make a folder one; all may lie beside a stream, too.
+_NOTE: Final = re.compile(r"(?:xtrabackup|mariadb_backup)_\w+|backup-my\.cnf|donor_galera_info")
 _CONTROL: Final = (*_INFO, *_CHECKPOINTS, *_BINLOG, _OPTIONS)
 _LARGEST_TEXT: Final = 256 << 10
 _REDO: Final = "ib_logfile0"
-#: A file that --prepare renames or drops: the table was made, dropped or renamed while the backup ran.
-_DURING: Final = (".new", ".del", ".ren")
 _DATA: Final = (".ibd", ".new")
 _PACKED: Final = (".qp", ".xbcrypt")
 _SYSTEM: Final = re.compile(r"(ibdata|undo)\d+")
@@ -52,15 +53,32 @@ _WHERE: Final = re.compile(r"filename '([^']*)', position '(\d+)'(?:, GTID of th
 _NUMBER: Final = re.compile(r"\d{1,19}")
 
 
-class Physical:
+class Physical(Format):
     """The kind of backup; see the module."""
 
     kind: ClassVar[str] = "physical"
+    span: ClassVar[str] = "tree"
 
     @staticmethod
-    def recognises(names: tuple[str, ...], head: bytes) -> bool:  # noqa: ARG004 -- the port's
-        """Whether it is a folder in which mariadb-backup wrote what it knows of itself."""
-        return any(name.rsplit("/", 1)[-1] in (*_INFO, *_CHECKPOINTS) for name in names)
+    def groups(listed: Mapping[str, Sequence[File]]) -> Iterator[Group]:
+        """Every folder that mariadb-backup wrote its notes into, with all that lies below it.
+
+        The deepest such folder counts: an incremental backup may lie below its full one. Files that are called like
+        a backup in one file are backups of their own, which somebody put there.
+        """
+        found: dict[str, list[File]] = {
+            folder: [] for folder, files in listed.items() if any(_makes_a_backup(file) for file in files)
+        }
+        for folder, files in listed.items() if found else ():
+            above = folder
+            while above not in found and above:
+                above = split_path(above)[0]
+            if above in found:
+                found[above] += [file for file in files if not called(split_path(file.name)[1])]
+        for folder, inside in found.items():
+            notes = all(_NOTE.fullmatch(bare(split_path(file.name)[1])) for file in inside)
+            odd = "nothing but the tool's notes is left of it" if notes else ""
+            yield Group(folder, tuple(inside), odd, notes)
 
     @staticmethod
     def streams(files: tuple[File, ...]) -> tuple[tuple[File, ...], ...]:
@@ -72,6 +90,10 @@ class Physical:
     def reading(schema: str) -> Reading:
         """Begin to read; what it says of tables is about `schema`."""
         return FilesReading(schema)
+
+
+def _makes_a_backup(file: File) -> bool:
+    return file.kind == "file" and bare(split_path(file.name)[1]) in (*_INFO, *_CHECKPOINTS)
 
 
 def root(files: tuple[File, ...]) -> str:

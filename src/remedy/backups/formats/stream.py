@@ -1,27 +1,25 @@
 """Physical backups in one stream (mariadb-backup --stream=mbstream): the files of `physical`, in chunks.
 
-Decides what such a stream is recognised by. Leaves to others: its chunks (`backups.mbstream`), the files in it.
+Decides what such a stream is called. Leaves to others: its chunks (`backups.mbstream`), the files in it.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from remedy.backups.formats import Reading
+from remedy.backups.formats import Format, Reading
 from remedy.backups.formats.physical import FilesReading
 from remedy.backups.mbstream import MAGIC
 from remedy.backups.values import File
 
 
-class Stream:
+class Stream(Format):
     """The kind of backup; see the module."""
 
     kind: ClassVar[str] = "physical"
-
-    @staticmethod
-    def recognises(names: tuple[str, ...], head: bytes) -> bool:  # noqa: ARG004 -- the port's
-        """Whether a chunk begins there."""
-        return head.startswith(MAGIC)
+    span: ClassVar[str] = "file"
+    suffixes: ClassVar[tuple[str, ...]] = (".xb", ".xbstream", ".mbstream")
+    magic: ClassVar[tuple[bytes, ...]] = (MAGIC,)
 
     @staticmethod
     def streams(files: tuple[File, ...]) -> tuple[tuple[File, ...], ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from remedy.backups import containers
+from remedy.backups import containers, formats
 from remedy.backups.seals import DESCRIPTOR, Complaint, End, Opening
 from remedy.backups.values import Keys
 from remedy.core.errors import Refused
@@ -19,7 +19,6 @@ SUFFIXES: Final = (".enc", ".openssl")
 CHECKED: Final = False
 
 _BOM: Final = b"\xef\xbb\xbf"
-_STREAM: Final = b"XBSTCK0"
 # Two bytes are too few where every wrong passphrase gives others: deflate is the only method there is (RFC 1952).
 _GZIP: Final = (b"\x1f\x8b", b"\x1f\x8b\x08")
 _LONGEST_CHARACTER: Final = 4
@@ -42,9 +41,10 @@ def opening(keys: Keys) -> Opening:
 
 
 def doubt(head: bytes) -> Complaint | None:
-    """Whether this is neither text nor a stream of mariadb-backup nor a compression that is known here."""
+    """Whether this is neither text nor how a format or a compression begins."""
     known = containers.recognise(head) and not (head.startswith(_GZIP[0]) and not head.startswith(_GZIP[1]))
-    if known or head.startswith(_STREAM) or _is_text(head.removeprefix(_BOM)):
+    known = known or any(head.startswith(form.magic) for form in formats.registered().values())
+    if known or _is_text(head.removeprefix(_BOM)):
         return None
     return Complaint("wrong-key", "what comes out is neither text nor a known compression: a wrong passphrase", _SEE)
 

@@ -146,18 +146,11 @@ def take(ctx: click.Context, /, database: str, only: tuple[str, ...], label: str
         from remedy.backups import naming  # noqa: PLC0415
         from remedy.cli.act import Acting  # noqa: PLC0415
         from remedy.core.values import Site  # noqa: PLC0415
-        from remedy.engine import taken  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
-        from remedy.engine.outcome import Outcome  # noqa: PLC0415
 
         found = around.database(database)
         incident = around.under() or "backups"  # a nightly backup is no incident
         name = f"{naming.of_schema(found.schema)}-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
         action = TakeBackup(found, name, only, label)
         job = Job(action, around.target(found.host), Site(), around.context(incident))
-        acting_ = Acting("backup take", around, screen_of(around.options, around))
-        code = acting_.carry([job], incident)
-        for outcome in acting_.outcomes:
-            if isinstance(outcome, Outcome):
-                taken.remember(around.record, around.copies.shelf, found, outcome.plan)
-        return code
+        return Acting("backup take", around, screen_of(around.options, around)).carry([job], incident)

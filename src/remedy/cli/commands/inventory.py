@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from remedy.cli.act import screen_of
 from remedy.cli.options import common, looking
-from remedy.cli.world import world
+from remedy.cli.world import World, world
+
+if TYPE_CHECKING:
+    from remedy.inventory import Inventory
 
 
 @click.group(
@@ -32,7 +35,7 @@ def command() -> None:
 def listing(ctx: click.Context, /, patterns: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 -- click's
     """List hosts with address, user, groups and role; --json prints what `ansible-inventory --list` prints."""
     with world(common(ctx, given)) as around:
-        inventory = around.inventory
+        inventory = _read(around)
         names = inventory.select(patterns) if patterns else inventory.hosts
         if around.options.json:
             click.echo(json.dumps({"schema_version": 1, "inventory": inventory.listing()}, ensure_ascii=False))
@@ -59,7 +62,7 @@ def listing(ctx: click.Context, /, patterns: tuple[str, ...], **given: Any) -> i
 def graph(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Draw the groups and their hosts as a tree."""
     with world(common(ctx, given)) as around:
-        drawn = around.inventory.graph()
+        drawn = around.redact(_read(around).graph())
         if around.options.json:
             click.echo(json.dumps({"schema_version": 1, "graph": drawn.splitlines()}, ensure_ascii=False))
         else:
@@ -73,7 +76,7 @@ def graph(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click'
 def check(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Name everything that is wrong or risky in the inventory; exit 2 when something is wrong."""
     with world(common(ctx, given)) as around:
-        from remedy.inventory import check as find  # noqa: PLC0415 -- yaml
+        from remedy.inventory.loading import check as find  # noqa: PLC0415 -- yaml; the package has a module of that name
 
         findings = find(around.inventory_path(), user="root")
         screen = screen_of(around.options, around)
@@ -90,3 +93,10 @@ def check(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click'
             if not findings:
                 screen.say("nothing to complain of", "green")
         return 2 if any(finding.severity == "error" for finding in findings) else 0
+
+
+def _read(around: World) -> Inventory:
+    """The inventory; what is secret in it and stands in clear is masked from now on, in errors too."""
+    for secret in around.inventory.in_clear():
+        around.redact.add(secret)
+    return around.inventory

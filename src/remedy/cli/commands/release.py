@@ -24,31 +24,38 @@ Examples:
   remedy release web01 --dry-run
   remedy release web01 web02 --yes
   remedy release site                      drop what a restore of the database `site` has kept
-  remedy release site --older-than 7       from cron, with --yes: only what was kept a week ago or more
+  remedy release site --expired            from cron, with --yes: what was kept longer than its keep_days
+  remedy release site --older-than 7       what was kept a week ago or more
 """,
 )
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST|GROUP|PATTERN|DATABASE...", shell_complete=complete)
 @click.option("--force", is_flag=True, help="Also take away an isolation that bears no name of remedy's.")
-@click.option("--older-than", type=click.IntRange(0), default=0, metavar="DAYS", help="Only data kept so long.")
+@click.option("--older-than", type=click.IntRange(0), default=None, metavar="DAYS", help="Only data kept so long.")
+@click.option("--expired", is_flag=True, help="Only data kept as long as `keep_days` in the inventory says.")
 @acting
 @click.pass_context
-def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, older_than: int, **given: Any) -> int:  # noqa: ANN401, FBT001 -- click's
+def command(ctx: click.Context, /, hosts: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 -- click's
     """Give isolated hosts back, exactly as they were; of a restored database, drop the data that was kept.
 
     Of a host only what remedy placed is removed. Afterwards every path that the certificate had proven closed is asked
     again, from the same places: it has to answer as before. Of a database the kept data is gone for good afterwards.
     """
+    force, older_than, expired = (given.pop(name) for name in ("force", "older_than", "expired"))
+    if expired and older_than is not None:
+        raise UsageError("--expired and --older-than both say how old", hint="leave one out")
     with world(common(ctx, given)) as around:
         databases = [name for name in hosts if around.is_database(name)]
         if databases and len(databases) < len(hosts):
             raise UsageError("hosts and databases are released one kind at a time", hint="name only one kind")
         if databases:
-            return _discard(around, databases, older_than)
+            return _discard(around, databases, older_than, expired=expired)
         from remedy.actions.release import Release  # noqa: PLC0415 -- lazily, with all below it
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
 
         names = around.inventory.select(hosts)
+        if expired or older_than is not None:
+            raise UsageError("only what databases keep has an age", hint="leave --expired and --older-than out")
         runs = limits.isolated(around.record)
         plans = {name: replay.read(around.record, runs[name]).plan for name in names if name in runs}
         if not around.options.incident and len({plan.incident for plan in plans.values()}) == 1:
@@ -71,16 +78,18 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], force: bool, older_th
         return Acting("release", around, screen_of(around.options, around)).carry(jobs, incident)
 
 
-def _discard(around: World, names: Sequence[str], older_than: int) -> int:
-    """Drop what restores of these databases have kept."""
+def _discard(around: World, names: Sequence[str], older_than: int | None, *, expired: bool) -> int:
+    """Drop what restores of these databases have kept; with `expired` what is due by the inventory."""
     from remedy.actions.discard import Discard  # noqa: PLC0415 -- lazily, with all below it
     from remedy.core.values import Site  # noqa: PLC0415
     from remedy.engine.job import Job  # noqa: PLC0415
 
-    incident = around.incident(f"release {', '.join(names)}")
+    # What is due by its age is no incident of its own, every night anew.
+    incident = around.under() or "retention" if expired else around.incident(f"release {', '.join(names)}")
     jobs = []
     for name in names:
         database = around.database(name)
-        job = Job(Discard(database, older_than), around.target(database.host), Site(), around.context(incident))
+        days = database.keep_days if expired else older_than or 0
+        job = Job(Discard(database, days), around.target(database.host), Site(), around.context(incident))
         jobs.append(job)
     return Acting("release", around, screen_of(around.options, around)).carry(jobs, incident)

@@ -15,7 +15,7 @@ from remedy.cli.commands.backup import complete
 from remedy.cli.options import acting, common
 from remedy.cli.world import world
 from remedy.core.canon import Json
-from remedy.core.errors import NoValidBackup, Partial, RecordUnavailable, RemedyError, TargetUnfit, UsageError
+from remedy.core.errors import Partial, RecordUnavailable, RemedyError, TargetUnfit, UsageError
 
 if TYPE_CHECKING:
     from remedy.actions.restore import Restore
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from remedy.backups.values import Copy, Judgement
     from remedy.cli.point import Staging
     from remedy.cli.world import World
-    from remedy.engine.outcome import Outcome
+    from remedy.engine.job import Job
     from remedy.engine.search import Choice, Judging
 
 #: After so many backups that could not be restored a person should look.
@@ -92,7 +92,7 @@ class _Restoring:
         self.at = self._at()
         self.incident = around.incident(f"restore {self.database.name}")
         self.screen = screen_of(around.options, around)
-        #: When the last transaction began that binary logs gave back, in seconds since 1970 UTC.
+        #: Up to when binary logs give back what was written, in seconds since 1970 UTC; 0 without any.
         self.reached = 0
         self.acting = Acting("restore", around, self.screen, emits=False)
         around.observe = self.acting.observe
@@ -114,7 +114,6 @@ class _Restoring:
         from remedy.engine import search  # noqa: PLC0415
 
         judging, code = self._judging(), 0
-        self.judging = judging
         for _ in range(_ATTEMPTS):
             choice = search.newest_valid(
                 judging,
@@ -129,10 +128,10 @@ class _Restoring:
                 chosen.show(self.screen, choice, time.time())
             self.acting.extra = {"choice": chosen.document(choice)}
             if choice.backup is None:
-                raise self._none_valid(judging, choice)
+                codes = chosen.acceptable(judging, self.live, self.own["accept"])
+                raise search.none_valid(choice, codes, reading=not self.own["no_check"])
             code = self._attempt(judging, choice)
             if not self._passed_over(judging, choice):
-                self._afterwards_or_told(choice)
                 break
         return code
 
@@ -167,18 +166,6 @@ class _Restoring:
         except RecordUnavailable as lost:
             self.screen.error("record", lost)
         return error.exit_code
-
-    def _none_valid(self, judging: Judging, choice: Choice) -> NoValidBackup:
-        """What is said when nothing is valid, with the findings that could be accepted by name."""
-        from remedy.cli import choice as chosen  # noqa: PLC0415 -- lazily
-        from remedy.engine import search  # noqa: PLC0415
-
-        error = search.none_valid(choice)
-        codes = chosen.acceptable(judging, self.live, self.own["accept"])
-        if not codes:
-            return error
-        words = " ".join(f"--accept {code}" for code in codes)
-        return NoValidBackup(error.message, hint=f"of these you may accept what you can explain: {words}; {error.hint}")
 
     def _judging(self) -> Judging:
         from remedy.engine import search, surroundings  # noqa: PLC0415
@@ -215,11 +202,9 @@ class _Restoring:
     def _attempt(self, judging: Judging, choice: Choice) -> int:
         """Plan and carry out the restore of the chosen one."""
         from remedy.actions.restore import Restore  # noqa: PLC0415
-        from remedy.backups import plausible  # noqa: PLC0415
         from remedy.cli import choice as chosen  # noqa: PLC0415
         from remedy.cli.point import Staging, acting_failed  # noqa: PLC0415
-        from remedy.core.values import Site  # noqa: PLC0415
-        from remedy.engine.job import Job  # noqa: PLC0415
+        from remedy.engine.doubts import Doubts  # noqa: PLC0415
 
         if choice.backup is None or choice.judgement is None:
             raise AssertionError("the caller has looked")
@@ -230,7 +215,7 @@ class _Restoring:
             source=choice.copy,
             sha256=judgement.sha256,
             contents=judgement.contents,
-            room=plausible.estimate(judgement.contents, self.live),
+            room=Doubts(self.database.schema, judging.found.record, self.live).room(judgement, judging.known),
             chosen=tuple(chosen.lines(choice, time.time())),
             hold_writes=self.own["hold_writes"],
             clients=self.own["clients"],
@@ -238,17 +223,16 @@ class _Restoring:
             without_safety=self.own["no_safety_backup"],
             accept=tuple(self.own["accept"]),
         )
-        host = self.database.host
         staging = Staging(self.around, self.screen, self.database, self.incident)
         logs = self._logs(staging, judging, choice)
         if staging.needed(choice, logs[0] if logs else None):
             if self.around.options.dry_run:
-                return self._told(action, choice)
+                return self._told(action, judging, choice)
             staged = staging.through(self.acting, action, choice, logs)
             if staged is None:
                 return Partial.exit_code
             action = staged
-        job = Job(action, self.around.target(host), Site(), self.around.context(self.incident))
+        job = self._job(action, judging, choice)
         code = self.acting.carry([job], self.incident)
         self._tell_way_on(job.context.run)
         if staging.run and acting_failed(self.acting):
@@ -275,23 +259,41 @@ class _Restoring:
         from remedy.cli.point import Point  # noqa: PLC0415 -- lazily
 
         point = Point(self.at, self.own["before"])
-        wanted = bool(point.before) or bool(point.at and self.database.binlogs and not self.own["no_binlogs"])
+        there = bool(self.database.binlogs) or any(judging.found.logs.values())
+        wanted = bool(point.before) or bool(point.at and there and not self.own["no_binlogs"])
         if not wanted or choice.judgement is None:
             return None
         found = staging.stretch(judging.found, choice.judgement.contents.facts, point)
-        self.reached = found[0].last if found else 0
+        self.reached = point.reached(found[0]) if found else 0
         return found
 
-    def _told(self, action: Restore, choice: Choice) -> int:
-        """In a rehearsal: what would come first. What the isolated server would hold is not known before."""
-        from remedy.core.values import Site  # noqa: PLC0415 -- lazily
+    def _job(self, action: Restore, judging: Judging, choice: Choice) -> Job:
+        """The run of this choice, with what was chosen and passed over in the record: whoever ends it needs it."""
+        from remedy.core.values import Site  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.engine import aftermath  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
 
+        if choice.backup is None or choice.judgement is None:
+            raise AssertionError("the caller has looked")
+        around, context = self.around, self.around.context(self.incident)
+        alone = judging.known.get(choice.backup, choice.judgement)
+        aftermath.chosen(around.record, choice, alone, incident=self.incident, run=context.run, reached=self.reached)
+        return Job(action, around.target(self.database.host), Site(), context)
+
+    def _told(self, action: Restore, judging: Judging, choice: Choice) -> int:
+        """In a rehearsal: what would come first. What the isolated server would hold is not known before.
+
+        Raises UsageError for --out: a plan without what the server will hold would restore something else.
+        """
         name = choice.backup.name if choice.backup else ""
         at = self.database.staging or self.database.host
+        if self.around.options.out:
+            raise UsageError(
+                f"{name} goes through an isolated server first, and the plan is made when that is there",
+                hint="leave out --out",
+            )
         self.screen.say(f"  first: {name} is restored in an isolated server on {at}, checked there, and loaded from it")
-        job = Job(action, self.around.target(self.database.host), Site(), self.around.context(self.incident))
-        return self.acting.carry([job], self.incident)
+        return self.acting.carry([self._job(action, judging, choice)], self.incident)
 
     def _with_definitions(self, judging: Judging, choice: Choice) -> Judgement:
         """The judgement with the text of its views, triggers, routines and events, which the record does not keep."""
@@ -306,49 +308,6 @@ class _Restoring:
                 f"{backup.name} in {backup.copy} is not what it was when it was judged", hint="run the command again"
             )
         return replace(judgement, contents=again.contents)
-
-    def _afterwards_or_told(self, choice: Choice) -> None:
-        """What is done is done: what cannot be learned or written afterwards is told beside it."""
-        try:
-            self._afterwards(choice)
-        except RemedyError as error:
-            self.screen.error(self.database.name, error)
-
-    def _afterwards(self, choice: Choice) -> None:
-        """What the fault analysis will need, into the record; and the two figures that everybody asks for."""
-        from remedy.cli.choice import ago  # noqa: PLC0415 -- lazily, with all below it
-        from remedy.engine import aftermath  # noqa: PLC0415
-        from remedy.engine.outcome import Outcome  # noqa: PLC0415
-
-        last = self.acting.outcomes[-1] if self.acting.outcomes else None
-        if not isinstance(last, Outcome) or last.status not in {"verified", "unverified"}:
-            return
-        around = self.around
-        self._remember(choice, last)
-        body = aftermath.analysis(around.record, around.reader, self.database, choice, last, reached=self.reached)
-        around.record.append(aftermath.KIND, body, incident=self.incident, run=last.plan.run)
-        self.acting.extra["analysis"] = body
-        held, lost = body["held_ms"], body["lost_minutes"]
-        if isinstance(held, int) and held >= 0:
-            self.screen.say(f"  writes were held for {held} ms")
-        if isinstance(lost, int) and lost >= 0:
-            self.screen.say(
-                f"  what was written in the {ago(lost * 60)} since the backup is in {self.database.schema}__undo"
-            )
-
-    def _remember(self, choice: Choice, outcome: Outcome) -> None:
-        """The backup has restored, and new ones were taken and read back: that is known now."""
-        from remedy.engine import taken, verdicts  # noqa: PLC0415 -- lazily, with all below it
-
-        around, record = self.around, self.around.record
-        if choice.backup and choice.copy and choice.judgement and outcome.status == "verified":
-            # As it was judged by itself: what it looked like beside the ruined data is no part of it.
-            alone = self.judging.known.get(choice.backup, choice.judgement)
-            proven = replace(alone, level="proven", at=int(time.time()))
-            verdicts.remember(
-                record, self.database, choice.copy, choice.backup, proven, proof=True, incident=self.incident
-            )
-        taken.remember(record, around.copies.shelf, self.database, outcome.plan)
 
     def _passed_over(self, judging: Judging, choice: Choice) -> bool:
         """Whether the attempt failed because of the backup or its copy, which are then out of the search."""

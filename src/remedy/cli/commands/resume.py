@@ -32,7 +32,7 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
     time which is over are taken off as well.
     """
     with world(common(ctx, given)) as around:
-        from remedy.cli import blocking  # noqa: PLC0415 -- lazily
+        from remedy.cli import blocking, conclusion  # noqa: PLC0415 -- lazily, with all below it
         from remedy.core.errors import RemedyError  # noqa: PLC0415
         from remedy.engine import fleet, replay  # noqa: PLC0415
         from remedy.engine.outcome import Outcome  # noqa: PLC0415
@@ -57,6 +57,8 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
                 if not (around.options.json or around.options.jsonl):
                     screen.outcome(result)
                 documents.append(document.of_outcome(result, around.record.head()[1]))
+                if analysis := conclusion.conclude(around, screen, result):
+                    documents[-1]["analysis"] = analysis
                 codes.append(result.exit_code)
             elif isinstance(result, RemedyError):
                 screen.error(target, result)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from remedy.backups import transfers
 from remedy.backups.ports import Store
-from remedy.backups.transfers import Compare, Fetch, Load, Survey, Take
+from remedy.backups.transfers import Accounts, Compare, Fetch, Load, Survey, Take
 from remedy.backups.values import Copy, Database
 from remedy.core.canon import Json, canonical
 from remedy.core.errors import Interrupted, RemedyError, Unreachable
 from remedy.core.ports import Tell
 from remedy.core.values import Reply, Transfer
+from remedy.transports.transfers.accounts import make
 from remedy.transports.transfers.clients import Bulk
 from remedy.transports.transfers.compare import compare
 from remedy.transports.transfers.fetch import fetch
@@ -83,6 +84,8 @@ class Carrier:
                 fetch(spec, at, bulk=bulk, shelf=shelf, open_sealed=self._open_sealed, tell=tell, result=result)
             case Survey():
                 survey(spec, at, bulk=bulk, tell=tell, result=result)
+            case Accounts():
+                make(spec, at, bulk=bulk, stores=stores, tell=tell, result=result)
             case _:
                 raise AssertionError(f"{type(spec).__name__} is no transfer")
 

@@ -96,6 +96,8 @@ _CLIENT: Final = (
 #: A stream may take a day; its parts have time-outs of their own.
 LONG: Final = 7 * 24 * 3600
 
+#: Options that dump programs before MariaDB 10.11 do not know: whatever they stand for is not there either.
+_NEWER: Final = frozenset(("--dump-history",))
 #: Seconds that a dump waits for a table that somebody has locked.
 LOCKED: Final = 10
 #: The server's error when it waited in vain (MariaDB error codes).
@@ -151,15 +153,17 @@ def dumper(login: Login, options: Sequence[str], schema: str, tables: Sequence[s
     # MySQL's own, without which a dump sets the position of the whole server. And a table that somebody has locked is
     # waited for, but not for a day, as is usual: whoever restores has to hear of it. (Without spaces: they separate.)
     newer = f"--set-gtid-purged=OFF --init-command=SET@@lock_wait_timeout={LOCKED}"
+    newer = " ".join((newer, *(option for option in options if option in _NEWER)))
+    options = tuple(option for option in options if option not in _NEWER)
     fixed = ("--max-allowed-packet=1G", *_socket(login))
     argv = ("sh", "-c", PROGRAM, "remedy", login.defaults_file, "mariadb-dump mysqldump", newer)
     return Command((*argv, *fixed, *options, "--", schema, *tables), seconds=LONG)
 
 
 def system_dumper(login: Login) -> Command:
-    """mariadb-dump of the server's accounts (MariaDB 10.2.37, 10.5.9 and later)."""
+    """mariadb-dump of the server's accounts (MariaDB 10.2.37, 10.5.9 and later), past one that it cannot show."""
     argv = ("sh", "-c", PROGRAM, "remedy", login.defaults_file, "mariadb-dump mysqldump", "--set-gtid-purged=OFF")
-    return Command((*argv, *_socket(login), "--system=users"), seconds=60)
+    return Command((*argv, *_socket(login), "--force", "--system=users"), seconds=60)
 
 
 def _socket(login: Login) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Compare: what was loaded, dumped again and held against the backup, table by table; then CHECK TABLE.
 
 Decides when a restore is proven. The digests of a table's definition and of all its rows in a new dump have to be those
-of the backup. Rows are text, and the same row has two texts (binary columns in hexadecimal or not): a small table shows
-which, and the other one is tried before a table is called different. With the backup at hand a third look compares the
-rows themselves, in any order and form. A definition that a server of another version writes in another way is a note.
-CHECKSUM TABLE is not asked: it differs on untouched tables with generated columns.
+of the backup. Rows are text, and the same row has several (binary columns in hexadecimal or not …): a small table shows
+which (`written`), and the others are tried before a table is called different. With the backup at hand a last look
+compares the rows themselves, in any order and form. A definition that a server of another version writes in another way
+is a note. CHECKSUM TABLE is not asked: it differs on untouched tables with generated columns.
 
 Several dumps run at once over tables of their own, the largest first, so that all end together. Leaves to others: what
 is done about a difference.
@@ -34,25 +34,15 @@ from remedy.transports.transfers.dumping import Leash
 from remedy.transports.transfers.flow import Progress, together
 from remedy.transports.transfers.pipeline import OpenSealed, read_backup
 from remedy.transports.transfers.row_sums import RowSums
+from remedy.transports.transfers.written import COLUMNS, THERE, WAYS, Ways, columns_of, with_history
 
-#: How the text of binary columns may have been written. The first is what `remedy backup take` does.
-_WRITTEN: Final = (("--hex-blob",), ())
-#: The tables of a schema, and those with columns whose text --hex-blob changes.
-_THERE: Final = """
-SELECT 'table', table_name FROM information_schema.tables WHERE table_schema = DATABASE()
- AND table_type NOT IN ('VIEW', 'SEQUENCE');
-SELECT DISTINCT 'binary', table_name FROM information_schema.columns WHERE table_schema = DATABASE()
- AND data_type IN ('binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'bit', 'geometry', 'point',
- 'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon', 'geometrycollection')"""
-#: "VIRTUAL GENERATED", "STORED GENERATED"; "DEFAULT_GENERATED" (MySQL) is no such thing, and is taken out.
-_COLUMNS: Final = """
-SELECT table_name, column_name, REPLACE(extra, 'DEFAULT_GENERATED', '') FROM information_schema.columns
- WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"""
 #: Bytes of rows that are not worth the login of a connection of their own.
 _SHORT: Final = 1 << 20
 #: Names of tables in one command, in bytes; the limit of the kernel for one argument list is far above.
 _NAMES: Final = 24 << 10
 _CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
+#: The client's character sets in which the name of a table is written as on the command line.
+_UNICODE: Final = frozenset(("utf8mb4", "utf8", "utf8mb3", "binary"))
 _VERSION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 #: The digest of no rows at all, which a backup without a section for them has not written.
 _EMPTY: Final = hashlib.sha256().hexdigest()
@@ -89,7 +79,7 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Tables to be dumped together, and in which of the ways of `_WRITTEN` they were already."""
+    """Tables to be dumped together, and in which of `written.WAYS` they were already."""
 
     tables: tuple[Table, ...]
     tried: tuple[int, ...] = ()
@@ -101,14 +91,14 @@ class _Comparison:
     login: Login
     leash: Leash
     progress: Progress
-    #: Reads the backup once more, for tables in `doubt`: then and now, and the server's version now.
+    #: Reads the backup once more, for tables in `doubt`: then and now, the server's version now, and the way of `now`.
     reread: Callable[[Callable[[Piece], None]], Contents] | None = None
-    doubt: list[tuple[Table, Table, str]] = field(default_factory=list)
+    doubt: list[tuple[Table, Table, str, int]] = field(default_factory=list)
+    #: Of tables that were another text so far, the look that came nearest in the number of rows, and its way.
+    looks: dict[str, tuple[Table, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     jobs: list[_Job] = field(default_factory=list)
-    #: Which way of `_WRITTEN` is tried first: the one that was right last.
-    first: int = 0
-    binary: set[str] = field(default_factory=set)
+    ways: Ways = field(default_factory=lambda: Ways(()))
     read: int = 0
     equal: int = 0
     rows: int = 0
@@ -119,7 +109,8 @@ class _Comparison:
 
     def run(self, result: dict[str, Json]) -> None:
         try:
-            there = self._there()
+            self.ways = Ways(ask(self.leash, self.login, self.spec.into, THERE))
+            there = self.ways.tables
             wanted = {table.name: table for table in self.spec.contents.tables}
             for name in sorted(there - set(wanted)):
                 self._differs(name, "it is not in the backup")
@@ -127,7 +118,9 @@ class _Comparison:
                 self._differs(name, "it was not loaded")
             both = [wanted[name] for name in sorted(there & set(wanted))]
             self.progress("compare", 0, 0)
-            self.jobs = _jobs(self._probe(both), self.spec.clients)
+            self.jobs = (
+                [_Job(tuple(both))] if self._all_at_once() and both else _jobs(self._probe(both), self.spec.clients)
+            )
             together(self.spec.clients, self._dump_all, self._tell_dump, self.leash.kill)
             if self.doubt and self.reread:
                 self._look_again(self.reread)
@@ -161,21 +154,17 @@ class _Comparison:
             }
         )
 
-    def _there(self) -> set[str]:
-        """The base tables of the schema; those with binary columns are remembered."""
-        rows = ask(self.leash, self.login, self.spec.into, _THERE)
-        self.binary = {name for kind, name in rows if kind == "binary"}
-        return {name for kind, name in rows if kind == "table"}
-
     def _probe(self, tables: list[Table]) -> list[Table]:
-        """Find out with the smallest table that can tell how binary columns were written; the tables left."""
-        telling = [table for table in tables if table.bytes and table.name in self.binary]
-        if not telling:
-            return tables
-        smallest = min(telling, key=lambda table: table.bytes)
-        self.jobs = [_Job((smallest,))]
-        together(1, self._dump_all, self._tell_dump, self.leash.kill)
-        return [table for table in tables if table is not smallest]
+        """Find out with the smallest tables that can tell in which way all were written; the tables left."""
+        by_name = {table.name: table for table in tables if table.bytes}
+        for telling in self.ways.telling(by_name):
+            if telling:
+                smallest = min((by_name[name] for name in telling), key=lambda table: (table.bytes, table.name))
+                by_name.pop(smallest.name)
+                tables = [table for table in tables if table is not smallest]
+                self.jobs = [_Job((smallest,))]
+                together(1, self._dump_all, self._tell_dump, self.leash.kill)
+        return tables
 
     def _differs(self, name: str, what: str) -> None:
         with self.lock:
@@ -196,9 +185,9 @@ class _Comparison:
                 if not self.jobs:
                     return
                 job = self.jobs.pop(0)
-                way = next(way for way in (self.first, 1 - self.first) if way not in job.tried)
+                way = self.ways.next((table.name for table in job.tables), job.tried) or 0
             short = sum(table.bytes for table in job.tables) <= _SHORT
-            found = self._dumped(tuple(table.name for table in job.tables), _WRITTEN[way], short=short)
+            found = self._dumped(tuple(table.name for table in job.tables), WAYS[way], short=short)
             again = tuple(table for table in job.tables if not self._same(table, found, job, way))
             if again:
                 with self.lock:
@@ -211,18 +200,24 @@ class _Comparison:
             self._differs(table.name, "it could not be dumped again")
             return True
         if (now.rows or _EMPTY) != (table.rows or _EMPTY):
-            if table.name in self.binary and len(job.tried) + 1 < len(_WRITTEN):
+            with self.lock:
+                nearest = self.looks.get(table.name, (now, way))
+                if abs(now.count - table.count) < abs(nearest[0].count - table.count):
+                    nearest = now, way
+                self.looks[table.name] = nearest
+            if self.ways.next((table.name,), (*job.tried, way)) is not None:
                 return False
+            now, way = nearest
             if -1 < table.count != now.count > -1:
                 self._differs(table.name, f"rows differ: {now.count} instead of {table.count}")
             elif self.reread is None:
                 self._differs(table.name, "rows differ")
             else:
                 with self.lock:
-                    self.doubt.append((table, now, found.facts.server))
+                    self.doubt.append((table, now, found.facts.server, way))
             return True
         if job.tried:
-            self.first = way
+            self.ways.first = way
         self._settle(table, now, found.facts.server)
         return True
 
@@ -243,35 +238,26 @@ class _Comparison:
 
     def _look_again(self, reread: Callable[[Callable[[Piece], None]], Contents]) -> None:
         """Whether rows whose text differs are the same rows, in another order or written in another way."""
-        columns = self._columns({table.name for table, _, _ in self.doubt})
+        looked = {table.name: with_history(way) for table, _, _, way in self.doubt}
+        columns = columns_of(ask(self.leash, self.login, self.spec.into, COLUMNS), looked)
         then, now = RowSums(columns), RowSums(columns)
         contents = reread(then.take)
         self.progress("compare rows one by one", 0, 0)
 
         def dump() -> None:
-            for some in _jobs([table for table, _, _ in self.doubt], 1):
-                self._dumped(tuple(table.name for table in some.tables), _WRITTEN[0], now.take)
+            for way in sorted({way for _, _, _, way in self.doubt}):
+                for some in _jobs([table for table, _, _, its in self.doubt if its == way], 1):
+                    self._dumped(tuple(table.name for table in some.tables), WAYS[way], now.take)
 
         together(1, dump, self._tell_dump, self.leash.kill)
         known = {table.name: table for table in contents.tables}
-        for table, found, server in self.doubt:
+        for table, found, server, _ in self.doubt:
             before = then.of(table.name)
             if before is None or known.get(table.name) != table or before != now.of(table.name):
                 self._differs(table.name, "rows differ")
                 continue
             self.notes.append((table.name, "the same rows, in another order or written in another way"))
             self._settle(table, found, server)
-
-    def _columns(self, names: set[str]) -> dict[str, tuple[tuple[str, ...], frozenset[str]]]:
-        """The columns of tables, and those that are stored, not computed."""
-        found: dict[str, list[tuple[str, bool]]] = {name: [] for name in names}
-        for table, column, extra in ask(self.leash, self.login, self.spec.into, _COLUMNS):
-            if table in found:
-                found[table].append((column, "GENERATED" not in extra.upper()))
-        return {
-            table: (tuple(name for name, _ in columns), frozenset(name for name, stored in columns if stored))
-            for table, columns in found.items()
-        }
 
     def _dumped(
         self,
@@ -282,7 +268,15 @@ class _Comparison:
         short: bool = False,
     ) -> Contents:
         options = (*dumping.SNAPSHOT, "--skip-triggers", *self._charset(), *written)
-        return self._dump(self.login, options, tables, on_piece, short=short)
+        return self._dump(self.login, options, () if self._all_at_once() else tables, on_piece, short=short)
+
+    def _all_at_once(self) -> bool:
+        """Whether tables cannot be dumped by their names: the dump program says them in its own character set.
+
+        The server then finds an "Illegal mix of collations" (1267) in its question for a table.
+        """
+        ascii_names = all(table.name.isascii() for table in self.spec.contents.tables)
+        return not ascii_names and self._charset()[0].partition("=")[2] not in _UNICODE
 
     def _dump(
         self,

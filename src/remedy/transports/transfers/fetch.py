@@ -72,7 +72,7 @@ class _Fetching:
             raise Damaged("name", f"{printable(strange[0].name, 120, one_line=True)} is a {strange[0].kind}, no file")
         if backup.format == LOGS:
             self._logs(backup.files)
-        elif backup.format == "stream":
+        elif formats.named(backup.format).span == "file":
             self._stream(backup.files)
         else:
             self._folder(tuple(file for group in formats.named(backup.format).streams(backup.files) for file in group))

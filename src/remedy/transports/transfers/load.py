@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from remedy.actions.recovery import sequences
+from remedy.backups.charsets import WIDE
 from remedy.backups.formats import Piece
 from remedy.backups.manifest import bare
 from remedy.backups.ports import Shelf
@@ -43,7 +45,9 @@ PREAMBLE: Final = (
 GUARD: Final = b"SET SESSION autocommit=1, unique_checks=1, foreign_key_checks=0;\n"
 #: Lock wait time-out, deadlock (MariaDB error codes).
 _CONTENDED: Final = frozenset({1205, 1213})
+#: A piece in another character set than the header begins with it.
 #: What a structure is, behind the settings that it may stand under.
+_NAMES: Final = re.compile(rb"(?:SET [^\n]*;\n)*?SET (?:NAMES |[^\n]*\bcharacter_set_client=)(\w+)[^\n]*;\n")
 _KIND: Final = re.compile(rb"(?:SET [^\n]*;\n)*(CREATE TABLE|CREATE SEQUENCE|DO SETVAL)\b")
 
 
@@ -110,7 +114,7 @@ class _Loading:
         """Read the backup, by `number` clients; then see whether it was the right one."""
         spec = self.spec
         with self._crew(self.login, number) as crew:
-            dispatch = _Dispatch(crew)
+            dispatch = _Dispatch(crew, spec.contents.facts.charset, beside=spec.into != spec.database.schema)
             judged = self._read(dispatch)
             self.result.update({"sha256": judged.sha256, "read": judged.read, "tables": dispatch.tables})
             _same(judged, spec)
@@ -144,7 +148,7 @@ class _Loading:
         with self._crew(login, 1) as crew:
             crew.everyone(PREAMBLE)
             for sql, name in statements:
-                crew.everyone(sql, name)
+                crew.everyone(read_in(sql, self.spec.contents.facts.charset), name)
             crew.finish()
 
     def _crew(self, login: Login, number: int) -> Crew:
@@ -179,10 +183,33 @@ def _same(judged: Judgement, spec: Load) -> None:
         )
 
 
+def read_in(sql: bytes, charset: str) -> bytes:
+    r"""The statements, for a client of this character set that has to find their ends.
+
+    In some sets a character may end in a backquote or a backslash. Definitions are in another set than the rows, and a
+    client that reads ``SET NAMES utf8mb4; CREATE TABLE `表` …`` as Big5 finds the end of the name behind it; it is told
+    by its command \C, which it knows in binary mode too.
+    """
+    other = _NAMES.match(sql) if charset in WIDE else None
+    return b"\\C %b\n%b\\C %b\n" % (other[1], sql, charset.encode()) if other else sql
+
+
+def _alone(piece: Piece) -> None:
+    """That a table needs nothing outside of the schema that it is loaded into."""
+    for table, sequence in sequences.asked(piece.sql.decode("utf-8", "replace")).items():
+        raise ChangeFailed(
+            f"table {printable(table, 80, one_line=True)} takes a default from the sequence "
+            f"{printable(sequence, 140, one_line=True)}, which is out of reach of what is loaded beside the live data",
+            hint="load it by hand as root, or into an isolated server (backup check --level proven)",
+        )
+
+
 class _Dispatch:
     """Hands the pieces of one reading to the clients of a crew."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, charset: str, *, beside: bool) -> None:
+        self._charset = charset
+        self._beside = beside
         self.statements = 0
         self.tables = 0
         #: Settings, and what changes tables that have their rows (keys that some dumpers write last).
@@ -222,11 +249,13 @@ class _Dispatch:
         if kind is None:
             self.later.append((piece.sql, piece.name))
         elif kind[1] == b"CREATE TABLE":
+            if self._beside:
+                _alone(piece)
             self.tables += 1
             self._structures[piece.name] = piece
         else:
             # A table's defaults may ask a sequence for its next value, whichever client makes the table.
-            self._crew.everyone(piece.sql, piece.name)
+            self._crew.everyone(read_in(piece.sql, self._charset), piece.name)
             self.statements += 1
 
     def _rows(self, piece: Piece) -> None:
@@ -244,5 +273,5 @@ class _Dispatch:
         self._put(session, piece)
 
     def _put(self, session: Session, piece: Piece) -> None:
-        self._crew.put(session, piece.sql, piece.name)
+        self._crew.put(session, read_in(piece.sql, self._charset), piece.name)
         self.statements += 1

@@ -149,7 +149,7 @@ class _Source:
         self.done = 0
         self.sha256 = ""
         self.files: dict[str, str] = {}
-        self.folder = backup.format == "physical"
+        self.folder = formats.named(backup.format).span == "tree"
         self._shelf = shelf
         self._streams = formats.named(backup.format).streams(backup.files)
         self._one = len(backup.files) == 1

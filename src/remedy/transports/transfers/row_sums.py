@@ -21,7 +21,8 @@ from typing import Final
 from remedy.backups.formats import Piece
 from remedy.backups.ports import Damaged
 
-_IDENT: Final = rb"`(?:[^`]|``)+`"
+#: The times of a versioned row are written without quotes (mariadb-dump --dump-history).
+_IDENT: Final = rb"(?:`(?:[^`]|``)+`|row_start|row_end)"
 _HEAD: Final = re.compile(
     rb"\s*(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+" + _IDENT + rb"\s*"
     rb"(?:\((?P<columns>(?:\s*" + _IDENT + rb"\s*,?)+)\)\s*)?VALUES",
@@ -118,7 +119,8 @@ class RowSums:
 
 
 def _unquoted(ident: bytes) -> str:
-    return ident[1:-1].replace(b"``", b"`").decode("utf-8", "backslashreplace")
+    bare = ident[1:-1].replace(b"``", b"`") if ident.startswith(b"`") else ident
+    return bare.decode("utf-8", "backslashreplace")
 
 
 def _value(token: re.Match[bytes]) -> bytes:

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from remedy.backups import accounts
+from remedy.backups import accounts, rights
 from remedy.backups.manifest import Manifest
 from remedy.backups.ports import Damaged, Store
+from remedy.backups.rights import Held
 from remedy.backups.transfers import Take
 from remedy.backups.values import Contents, Copy, Database
 from remedy.core.canon import Json
@@ -27,7 +28,7 @@ from remedy.core.errors import ChangeFailed, RemedyError
 from remedy.core.ports import Tell
 from remedy.core.text import printable
 from remedy.probes.database import named
-from remedy.probes.integrity import rights_sql
+from remedy.probes.integrity import held_of, held_sql, rights_sql
 from remedy.transports.transfers import dumping
 from remedy.transports.transfers.clients import (
     LOCK_WAIT,
@@ -63,6 +64,7 @@ _WITH_ROWS: Final = frozenset(("BASE TABLE", "SYSTEM VERSIONED"))
 #: What may be right in somebody's backup, and cannot be in one made with these options.
 _MISSING: Final = frozenset(("rows-left-out", "view-unfinished"))
 _MOST_ACCOUNTS: Final = 8 << 20
+_ACCOUNTS: Final = "SELECT IF(is_role='Y', user, CONCAT(user, '@', host)) FROM mysql.user ORDER BY 1"
 
 
 def take(
@@ -90,7 +92,8 @@ def take(
     there = {name: kind for name, kind in there.items() if name not in spec.without}
     _unlocked(bulk, login, spec.database.schema, [name for name, kind in there.items() if kind in _WITH_ROWS])
     left_out = (f"--ignore-table={spec.database.schema}.{name}" for name in spec.without)
-    options = (*OPTIONS, *(("--master-data=2",) if log_bin else ()), *left_out)
+    history = ("--dump-history",) if "SYSTEM VERSIONED" in there.values() else ()
+    options = (*OPTIONS, *(("--master-data=2",) if log_bin else ()), *history, *left_out)
     name = _free_name(spec, stores) if spec.numbered else spec.name
     result["name"] = name
     copies = Copies(spec.copies, lambda copy: stores(spec.database, copy), name, patience)
@@ -100,11 +103,13 @@ def take(
             contents = dump.read(progress)
             dumping.ended_well(*running.finish(), where=at, doing="taking a backup")
         _whole(contents, there, where=at)
-        rows = ask(bulk, login, spec.database.schema, rights_sql(spec.database.schema))
-        rights = tuple(sorted({printable(row[0], 400, one_line=True) for row in rows}))
-        manifest = _manifest(spec, at, contents, dump, int(now()), rights)
-        manifest = replace(manifest, accounts=_accounts(bulk, login))
+        schema = spec.database.schema
+        rows = ask(bulk, login, schema, rights_sql(schema))
+        lines = tuple(sorted({printable(row[0], 400, one_line=True) for row in rows}))
+        manifest = _manifest(spec, at, contents, dump, int(now()), lines)
+        manifest = replace(manifest, accounts=_accounts(bulk, login, schema), held=_held(bulk, login, schema))
         result["accounts"] = len(accounts.names(manifest.accounts))
+        result["accounts_untold"] = list(accounts.untold(manifest.accounts))
         result.update(
             {
                 "sha256": manifest.sha256,
@@ -194,20 +199,36 @@ def _whole(contents: Contents, there: dict[str, str], *, where: str) -> None:
         )
 
 
-def _accounts(bulk: Bulk, login: Login) -> tuple[str, ...]:
-    """The statements that make the server's accounts again; none from a dump program that cannot write them."""
+def _accounts(bulk: Bulk, login: Login, schema: str) -> tuple[str, ...]:
+    """The statements that make the server's accounts again, and which of them could not be told.
+
+    None from a dump program that cannot write them, or for a login that may not read them.
+    """
+    try:
+        there = [name for (name,) in ask(bulk, login, schema, _ACCOUNTS)]
+    except ServerRefused:
+        return ()
     with bulk.start(system_dumper(login), at=login.at, short=True) as running:
         text = b""
         for chunk in running:
             text += chunk
             if len(text) > _MOST_ACCOUNTS:
                 return ()
-        status, _ = running.finish()
-    return accounts.kept(text) if status == 0 else ()
+        running.finish()  # its status is of no use: one account that it cannot show makes it a failure
+    return accounts.complete(text, there) if b"CREATE USER" in text else ()
+
+
+def _held(bulk: Bulk, login: Login, schema: str) -> tuple[Held, ...]:
+    """Rights on routines, roles and proxies, without those that the login may not read."""
+    lines: list[str] = []
+    for sql in held_sql(schema):
+        with contextlib.suppress(ServerRefused):
+            lines += [row for (row,) in ask(bulk, login, schema, sql)]
+    return rights.of(held_of(lines))
 
 
 def _manifest(  # noqa: PLR0917 -- what a manifest says
-    spec: Take, at: str, contents: Contents, dump: _Dump, time_: int, rights: tuple[str, ...]
+    spec: Take, at: str, contents: Contents, dump: _Dump, time_: int, lines: tuple[str, ...]
 ) -> Manifest:
     return Manifest(
         database=spec.database.name,
@@ -222,7 +243,7 @@ def _manifest(  # noqa: PLR0917 -- what a manifest says
         label=spec.label,
         charset=contents.facts.charset,
         contents=contents,
-        rights=rights,
+        rights=lines,
     )
 
 
