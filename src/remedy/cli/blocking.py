@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import socket
 import sys
 import time
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from remedy.cli.world import World
     from remedy.core.canon import Json
     from remedy.core.errors import RemedyError
-    from remedy.core.values import Cell, Site
+    from remedy.core.values import Cell, Plan, Site
     from remedy.devices.addresses import Span
     from remedy.engine.blocks import Standing
     from remedy.engine.job import Job
@@ -86,11 +87,22 @@ def devices(around: World, patterns: Sequence[str]) -> tuple[Device, ...]:
     return found
 
 
-def check(around: World, spans: Sequence[Span], found: Sequence[Device]) -> None:
+def admit(around: World, plan: Plan) -> None:
+    """Ask the limits once more just before a plan is carried out, a saved one above all. Raises Refused."""
+    from remedy.devices.addresses import merged, parse  # noqa: PLC0415 -- lazily
+
+    found = around.inventory.device(plan.target)
+    spans = merged(parse(address) for address in json.loads(plan.params)["addresses"])
+    check(around, spans, (found,) if found else (), counted=True)
+
+
+def check(around: World, spans: Sequence[Span], found: Sequence[Device], *, counted: bool = False) -> None:
     """Raise Refused when blocking these would cut off who must stay, or exceeds the budget."""
     from remedy.engine import blocks  # noqa: PLC0415 -- lazily
 
     budgets = [around.inventory.policy(one.name).budget for one in found]
+    if not budgets:
+        raise UnknownTarget("the device of this plan is none any more", hint="remedy_platform says what a device is")
     blocks.check(
         spans,
         keep=dict(_kept(around, found)),
@@ -99,6 +111,7 @@ def check(around: World, spans: Sequence[Span], found: Sequence[Device]) -> None
         limits=blocks.Limits(
             min(budget.blocked_addresses for budget in budgets), min(budget.blocks_per_hour for budget in budgets)
         ),
+        counted=counted,
     )
 
 
@@ -140,14 +153,20 @@ def _literal(address: str) -> list[str]:
         return []
 
 
-def doors(around: World) -> tuple[tuple[str, int], ...]:
-    """TCP addresses and ports of our own that somebody at a blocked address can be asked to try, public ones first."""
+def doors(around: World, device: Device) -> tuple[tuple[str, int], ...]:
+    """TCP addresses and ports of our own that somebody at a blocked address can be asked to try, public ones first.
+
+    Those behind the device, where the inventory says what is (`remedy_behind`): no other block stops anybody there.
+    """
+    from remedy.devices.addresses import covers, parse  # noqa: PLC0415 -- lazily
+
     inventory = around.inventory
     out: list[tuple[int, str, int]] = []
     for host in inventory.hosts:
         policy = inventory.policy(host)
         hidden = "outside" in policy.unreachable_from
-        out += [(hidden, address, port) for address in policy.addresses for port in policy.probe.tcp]
+        there = [one for one in policy.addresses if not device.behind or covers(device.behind, parse(one))]
+        out += [(hidden, address, port) for address in there for port in policy.probe.tcp]
     return tuple((address, port) for _, address, port in sorted(out, key=lambda one: one[0])[:_MOST_DOORS])
 
 

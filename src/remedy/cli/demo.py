@@ -27,6 +27,8 @@ from remedy.lab import Lab
 _PAUSE: Final = 1.6
 HOST: Final = "web01"
 DATABASE_HOST: Final = "db01"
+FIREWALL: Final = "fw01"
+ATTACKER: Final = "198.18.0.66"
 #: Longer than the window in which `remedy lab attack --status` counts a beacon as heard.
 _SILENCE: Final = 2.5
 
@@ -86,7 +88,8 @@ def tell(*, keep: bool, fast: bool) -> int:
         stage = Stage(folder, lab.inventory, 0.0 if fast or not sys.stdout.isatty() else _PAUSE)
         _story(stage)
         click.echo()
-        click.secho("── That was all real: sshd, nftables, power loss, databases, signatures.", fg="cyan", bold=True)
+        text = "That was all real: sshd, nftables, power loss, a firewall's terminal, databases, signatures."
+        click.secho(f"── {text}", fg="cyan", bold=True)
         click.echo("   Next: docs/tutorial.md walks through it slowly; README.md takes you to your own hosts.")
         if keep:
             click.echo(f"   The lab stays up. export REMEDY_INVENTORY={lab.inventory}; `remedy lab down` ends it.")
@@ -115,11 +118,22 @@ def _story(stage: Stage) -> None:
     stage.tell("Clean up, then give it back, exactly as it was.")
     stage.remedy("lab", "attack", "--stop", HOST)
     stage.remedy("release", HOST, "--yes")
+    _block(stage)
     _recover(stage)
     stage.tell("What happened, who did it, and can anybody have rewritten it?")
     stage.remedy("incident", "show", name)
     stage.remedy("incident", "close", name, "--summary", "released, restored and verified")
     stage.remedy("incident", "verify")
+
+
+def _block(stage: Stage) -> None:
+    """The firewall part: its drop rule set up, the intruder's address on it and off again."""
+    stage.tell("Keep the intruder's address out, at the firewall. Once: a drop rule on an empty group, on top.")
+    stage.remedy("acl", "prepare", FIREWALL, "--yes")
+    stage.tell("From now on only members come and go. The intruder itself is asked whether it still gets through.")
+    stage.remedy("block", ATTACKER, "--for", "24h", "--yes")
+    stage.tell("And off again: it has to get through as before.")
+    stage.remedy("unblock", ATTACKER, "--yes")
 
 
 def _recover(stage: Stage) -> None:

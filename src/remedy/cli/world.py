@@ -233,6 +233,10 @@ class World:
         def admit(plan: Plan) -> None:
             if plan.action == "isolate":
                 self.check_limits([plan.target], counted=True)
+            if plan.action == "block":
+                from remedy.cli import blocking  # noqa: PLC0415 -- lazily
+
+                blocking.admit(self, plan)
             keeping.before(plan)
 
         keeping = Keeping(self, self.observe)

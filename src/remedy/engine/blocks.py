@@ -99,11 +99,13 @@ def check(
     journal: Journal,
     now: float,
     limits: Limits,
+    counted: bool = False,
 ) -> None:
     """Raise Refused when blocking these would cut off what must stay, or exceeds the budget.
 
     `keep` names what must stay reachable, each with its addresses and prefixes: the controller, management, protected
-    assets, name servers, the devices themselves. `now` in seconds since 1970.
+    assets, name servers, the devices themselves. `now` in seconds since 1970. `counted` says that the record has this
+    one's approval already.
     """
     for span in spans:
         if span.is_everything:
@@ -130,7 +132,7 @@ def check(
         for entry in journal.entries(kinds=("approval",))
         if (body := json.loads(entry.body))["action"] == "block" and now - _seconds(entry.time) < _HOUR
     )
-    if recent and max(recent.values()) >= limits.per_hour:
+    if recent and max(recent.values()) >= limits.per_hour + counted:
         raise Refused(
             f"{max(recent.values())} blocks were approved within the last hour: no more than {limits.per_hour}",
             hint="blocks_per_hour in remedy_budget is the limit; a runaway hook looks just like this",

@@ -174,14 +174,16 @@ class Engine:
             steps += elsewhere.carried(self, plan, name, change) if there else [self.step(plan, name, change)]
             if change.essential and not steps[-1].ok:
                 return self._back_out(plan, steps, done)
-        if guard:
-            try:
-                if self._confirm(plan, guard, armed_at, steps):
-                    return self.rolled_back(plan, tuple(steps), done)
-            except _ReadBackDiffers as error:
-                why = "what was sent is there, read over a fresh login"
-                steps.append(Step("read-back", why, ok=False, said=f"it is not: {error}"))
-                return self._back_out(plan, steps, done)
+        try:
+            if guard and self._confirm(plan, guard, armed_at, steps):
+                return self.rolled_back(plan, tuple(steps), done)
+            if due and not plan.guard and plan.on_failure == "undo" and any(change.repeats for change in plan.keep):
+                self.session.renew(plan.target)  # no timer would take back what is saved next
+                if wrong := self._differs(plan):
+                    raise _ReadBackDiffers(wrong)  # noqa: TRY301 -- as `_confirm` does
+        except _ReadBackDiffers as error:
+            why = "what was sent is there, read over a fresh login"
+            return self._back_out(plan, [*steps, Step("read-back", why, ok=False, said=f"it is not: {error}")], done)
         steps += self._kept(plan, done, looking=looking)
         steps += elsewhere.kept(self, plan, done, again)
         self.may_stop(plan)

@@ -10,6 +10,7 @@ logging in to it (transports), and everything that is typed there (`remedy.devic
       - {acl: "3000", interface: GigabitEthernet1/0/1, direction: in}
     remedy_encoding: gb18030
     remedy_quarantine_vlan: 999
+    remedy_behind: [198.51.100.0/24, "2001:db8:1::/64"]     # what packets from outside reach through it
     remedy_quarantine_management: true          # management still reaches hosts in that VLAN
 
     remedy_switch: {device: sw01, port: GigabitEthernet1/0/3}      # of a host
@@ -27,6 +28,7 @@ from typing import Final
 from remedy import devices
 from remedy.core.errors import InventoryError, UsageError
 from remedy.devices import Gate, Vendor
+from remedy.devices.addresses import Span, merged, parse
 from remedy.inventory.findings import Finding, Variables
 from remedy.inventory.nested import Around, Setting
 
@@ -37,13 +39,15 @@ GATES: Final = "remedy_gates"
 ENCODING: Final = "remedy_encoding"
 QUARANTINE: Final = "remedy_quarantine_vlan"
 MANAGED: Final = "remedy_quarantine_management"
+BEHIND: Final = "remedy_behind"
 SWITCH: Final = "remedy_switch"
 #: The keys of devices; the reference documentation is checked against them.
-OF_DEVICES: Final = (PLATFORM, GATES, ENCODING, QUARANTINE, MANAGED)
+OF_DEVICES: Final = (PLATFORM, GATES, BEHIND, ENCODING, QUARANTINE, MANAGED)
 #: Every variable here, and the keys below it.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     PLATFORM: (),
     GATES: ("acl", "interface", "direction", "zone", "matches"),
+    BEHIND: (),
     ENCODING: (),
     QUARANTINE: (),
     MANAGED: (),
@@ -66,6 +70,7 @@ class Device:
     name: str
     vendor: Vendor
     gates: tuple[Gate, ...] = ()
+    behind: tuple[Span, ...] = ()
     encoding: str = "utf-8"
     quarantine_vlan: int = 0
     quarantine_management: bool = False
@@ -98,6 +103,7 @@ def device(around: Around) -> Device | None:
     made: dict[str, object] = {}
     readers: dict[str, tuple[str, Callable[[Setting], object]]] = {
         GATES: ("gates", _gates),
+        BEHIND: ("behind", _networks),
         ENCODING: ("encoding", _encoding),
         QUARANTINE: ("quarantine_vlan", lambda at: at.whole(1, _MOST_VLANS)),
         MANAGED: ("quarantine_management", Setting.flag),
@@ -213,6 +219,16 @@ def _gates(at: Setting) -> tuple[Gate, ...]:
             item.wrong("gates that differ", "this one stands here twice")
         made[gate] = None
     return tuple(made)
+
+
+def _networks(at: Setting) -> tuple[Span, ...]:
+    found = []
+    for item in at.items():
+        try:
+            found.append(parse(item.text("an address or a prefix")))
+        except UsageError as error:
+            item.wrong("addresses or prefixes", error.hint)
+    return merged(found)
 
 
 def _gate(at: Setting) -> Gate:

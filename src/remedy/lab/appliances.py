@@ -295,6 +295,9 @@ def variables(host: Host, topology: Topology, credentials: Credentials) -> dict[
     }
     if appliance.gates:
         found["remedy_gates"] = [dict(gate) for gate in appliance.gates]
+    if appliance.gates and "outside" not in appliance.ports.values():
+        last = ZONES[[*appliance.ports.values()][-1]]
+        found["remedy_behind"] = [last.v4, last.v6]
     if appliance.quarantine:
         found["remedy_quarantine_vlan"] = appliance.quarantine
     if appliance.elevates:

@@ -73,10 +73,16 @@ def command(
         few = ", ".join(wanted[:3]) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")  # noqa: PLR2004
         incident = around.incident(f"block {few}")
         canonical = tuple(str(span) for span in spans)
-        doors = blocking.doors(around)
         jobs = [
             Job(
-                Block(one.vendor.name, one.gates, canonical, until=end, doors=doors, seconds=seconds),
+                Block(
+                    one.vendor.name,
+                    one.gates,
+                    canonical,
+                    until=end,
+                    doors=blocking.doors(around, one),
+                    seconds=seconds,
+                ),
                 around.target(one.name),
                 blocking.site(around, one.name, spans),
                 around.context(incident),
