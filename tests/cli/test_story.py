@@ -42,6 +42,16 @@ def told(kind: str, body: dict[str, Json], *, every: bool = False) -> str:
     ("kind", "body", "said"),
     [
         (
+            "blocked",
+            {"action": "block", "target": "fw01", "params": '{"addresses":["203.0.113.7"],"until":"2026-12-01"}'},
+            "block fw01: 203.0.113.7 already, until 2026-12-01",
+        ),
+        (
+            "device-configuration",
+            {"device": "fw01", "sha256": "ab" * 32, "file": "fw01-1.cfg", "when": "before"},
+            "fw01: configuration kept before a change, SHA-256 abababababab, fw01-1.cfg",
+        ),
+        (
             "fault-analysis",
             ANALYSIS,
             f"{RESTORED}, verified; 9 h 12 min of data went out of use, kept in site__undo; writes held for 110 ms",

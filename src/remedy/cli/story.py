@@ -117,13 +117,34 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-#: What the entries of backups and restores say.
+def _blocked(body: dict[str, Any]) -> Line:
+    """A block or unblock that found nothing to change, and until when it now stands."""
+    try:
+        asked = json.loads(str(body.get("params") or "{}"))
+    except ValueError:
+        asked = {}
+    addresses = [str(one) for one in asked.get("addresses", [])] if isinstance(asked, dict) else []
+    until = f", until {asked['until']}" if isinstance(asked, dict) and asked.get("until") else ""
+    more = f" and {len(addresses) - 3} more" if len(addresses) > 3 else ""  # noqa: PLR2004 -- a few are shown
+    return f"{body.get('action')} {body.get('target')}: {', '.join(addresses[:3])}{more} already{until}", ""
+
+
+def _configuration(body: dict[str, Any]) -> Line:
+    """A device's configuration that was kept."""
+    digest = str(body.get("sha256", ""))[:12]
+    when = {"before": "before a change", "after": "after a change"}.get(str(body.get("when")), "as asked")
+    return f"{body.get('device')}: configuration kept {when}, SHA-256 {digest}, {_short(str(body.get('file', '')))}", ""
+
+
+#: What the entries of backups and restores, and of devices, say.
 _OF_DATABASES: Final[dict[str, Callable[[dict[str, Any]], Line]]] = {
     "backup-verdict": _verdict,
     "backup-rejected": _rejected,
     "backup-chosen": _chosen,
     "fault-analysis": _analysis,
     "integrity": _integrity,
+    "blocked": _blocked,
+    "device-configuration": _configuration,
 }
 
 

@@ -46,6 +46,15 @@ class Step:
     late: bool = False
 
 
+class ReadBackDiffers(Exception):
+    """What was sent is not what is there, though nobody has refused it; `step` says so among the others."""
+
+    def __init__(self, why: str) -> None:
+        """`why` is that of the plan's step."""
+        super().__init__(why)
+        self.step = Step("read-back", "what was sent is there, read over a fresh login", ok=False, said=f"no: {why}")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of a run. `held` are the layers whose every expectation holds, `doubts` what is not proven and why."""

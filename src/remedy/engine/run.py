@@ -33,7 +33,7 @@ from remedy.core.text import printable
 from remedy.core.values import Change, Expect, Guard, Plan, Reply, Verdict
 from remedy.engine import elsewhere
 from remedy.engine.job import Clock, Event, Job, Ticket
-from remedy.engine.outcome import MEANS, Outcome, Step, difference, judge, verdict
+from remedy.engine.outcome import MEANS, Outcome, ReadBackDiffers, Step, difference, judge, verdict
 
 #: Seconds an approval holds; a plan that waited longer is approved again.
 APPROVAL_SECONDS = 900
@@ -180,10 +180,9 @@ class Engine:
             if due and not plan.guard and plan.on_failure == "undo" and any(change.repeats for change in plan.keep):
                 self.session.renew(plan.target)  # no timer would take back what is saved next
                 if wrong := self._differs(plan):
-                    raise _ReadBackDiffers(wrong)  # noqa: TRY301 -- as `_confirm` does
-        except _ReadBackDiffers as error:
-            why = "what was sent is there, read over a fresh login"
-            return self._back_out(plan, [*steps, Step("read-back", why, ok=False, said=f"it is not: {error}")], done)
+                    raise ReadBackDiffers(wrong)  # noqa: TRY301 -- as `_confirm` does
+        except ReadBackDiffers as error:
+            return self._back_out(plan, [*steps, error.step], done)
         steps += self._kept(plan, done, looking=looking)
         steps += elsewhere.kept(self, plan, done, again)
         self.may_stop(plan)
@@ -323,7 +322,7 @@ class Engine:
                 if plan.on_failure == "undo" and (wrong := self._differs(plan)):
                     if self._has_fallen(guard):
                         return True
-                    raise _ReadBackDiffers(wrong)
+                    raise ReadBackDiffers(wrong)
                 step = self.step(plan, "disarm", elsewhere.disarming(guard))
                 late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work
                 if (late or not step.ok) and self._has_fallen(guard):
@@ -394,7 +393,3 @@ class Engine:
 
     def _tell(self, plan: Plan, kind: str, text: str, *, ok: bool = True) -> None:
         self.observe(Event(plan.target, kind, text, ok, plan.run))
-
-
-class _ReadBackDiffers(Exception):
-    """What was sent is not what is there; the words are the step's."""

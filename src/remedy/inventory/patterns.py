@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -119,7 +120,9 @@ class Selector:
         if not expression or not (regex or _GLOB.search(expression)):
             return lambda name: name == expression
         try:
-            compiled = re.compile(expression[1:] if regex else fnmatch.translate(expression))
+            with warnings.catch_warnings():  # what a later Python may read otherwise is read as this one does
+                warnings.simplefilter("ignore", FutureWarning)
+                compiled = re.compile(expression[1:] if regex else fnmatch.translate(expression))
         except (re.error, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"{expression!r} is no valid pattern: {error}", hint="quote * and ? for the shell"

@@ -105,11 +105,16 @@ class Server:
         argv = ["mariadb-dump", f"--defaults-file={self.option_file}", "--single-transaction", *options, schema]
         return subprocess.run(argv, check=True, capture_output=True, timeout=120).stdout
 
-    def clients(self) -> list[list[str]]:
-        """Who is connected beside the asking one."""
-        return self.sql(
-            "SELECT user, db FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user <> ''"
-        )
+    def clients(self, patience: float = 0.0) -> list[list[str]]:
+        """Who is still connected beside the asking one; a server takes a moment to see that a client has gone."""
+        until = time.monotonic() + patience
+        while True:
+            found = self.sql(
+                "SELECT user, db FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user <> ''"
+            )
+            if not found or time.monotonic() > until:
+                return found
+            time.sleep(0.05)
 
     def _write(self, name: str, text: str) -> str:
         file = self.folder / name

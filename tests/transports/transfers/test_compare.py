@@ -172,7 +172,7 @@ def test_a_server_that_dies_and_ctrl_c(bulk: Bulk, own_server: Server, shelf: Fo
 
     with pytest.raises(Interrupted):
         carried(own_server, bulk, schema, contents, tell=interrupt)
-    assert own_server.clients() == []
+    assert own_server.clients(patience=5) == []
     own_server.stop(9)
     assert "is the database server running?" in str(carried(own_server, bulk, schema, contents)["err"])
     own_server.start()

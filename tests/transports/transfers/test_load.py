@@ -344,7 +344,7 @@ def test_a_table_that_asks_a_sequence(bulk: Bulk, own_server: Server, shelf: Fol
     spec = planned(own_server, shelf, own_server.dump(schema), schema)
     with pytest.raises(ChangeFailed, match=rf"table ticket takes a default from the sequence {schema}\.number"):
         carried(spec, bulk, shelf)
-    assert own_server.clients() == []
+    assert own_server.clients(patience=5) == []
     own_server.sql(f"DROP DATABASE {schema}; CREATE DATABASE {schema}")
     carried(replace(spec, into=schema, login=own_server.option_file), bulk, shelf)
     assert own_server.sql("INSERT INTO ticket (t) VALUES ('c'); SELECT COUNT(*), MAX(id) > 2 FROM ticket", schema) == [
