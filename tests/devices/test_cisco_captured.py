@@ -5,21 +5,18 @@ The shapes are written anew after the captures, so that the claims hold without 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.worlds.captures import CAPTURES, WITHOUT
 
 from remedy.core.errors import AnswerUnusable, UsageError
 from remedy.devices import Group, Port, Switching, Timed, registered
 from remedy.devices.dialects.ios_names import full_name
 
-CAPTURED: Final = Path(os.environ.get("REMEDY_DEVICE_CAPTURES", "/nonexistent"))
-captured = pytest.mark.skipif(
-    not CAPTURED.is_dir(), reason="REMEDY_DEVICE_CAPTURES names no folder of captured device output"
-)
+captured = pytest.mark.skipif(not CAPTURES.is_dir(), reason=WITHOUT)
 VENDORS: Final = ("cisco_ios", "cisco_nxos", "cisco_asa")
 
 
@@ -106,7 +103,7 @@ def test_secrets(vendor: str) -> None:
 
 
 def _captured(vendor: str) -> list[Path]:
-    return sorted(path for path in (CAPTURED / vendor).glob("*/*") if path.is_file())
+    return sorted(path for path in (CAPTURES / vendor).glob("*/*") if path.is_file())
 
 
 @captured
@@ -134,12 +131,12 @@ def test_captured_lists() -> None:
 @captured
 def test_captured_rest() -> None:
     """Captured groups, address tables and configurations are read, each with what it shows."""
-    text = (CAPTURED / "cisco_ios/show_mac-address-table/cisco_ios_show_mac-address-table.txt").read_text()
+    text = (CAPTURES / "cisco_ios/show_mac-address-table/cisco_ios_show_mac-address-table.txt").read_text()
     assert switch("cisco_ios").read_mac("00:10:7b:00:15:40", [text]) == ("FastEthernet0/5",)
     assert switch("cisco_ios").read_mac("00-10-7b-00-15-41", [text]) == ()
     filters = registered()["cisco_ios"].filters
     assert filters is not None
-    text = (CAPTURED / "cisco_ios/show_running-config/as1border1.txt").read_text()
+    text = (CAPTURES / "cisco_ios/show_running-config/as1border1.txt").read_text()
     assert [(acl.name, len(acl.rules), acl.unknown) for acl in filters.read_lists([text])] == [
         ("101", 2, ()),
         ("102", 2, ()),
@@ -149,7 +146,7 @@ def test_captured_rest() -> None:
     assert len(found) == 2
     groups = registered()["cisco_ios"].groups
     assert groups is not None
-    text = (CAPTURED / "cisco_ios/show_object-group/cisco_ios_show_object-group-v6.txt").read_text()
+    text = (CAPTURES / "cisco_ios/show_object-group/cisco_ios_show_object-group-v6.txt").read_text()
     members = groups.read_members(Group("TEST-v6-obj", 6), [text])
     assert [str(span) for span in members.spans] == [
         "2001:db8::1:1111",
@@ -161,7 +158,7 @@ def test_captured_rest() -> None:
     assert groups.read_members(Group("TEST-v6-icmp", 6), [text]).unknown == ("V6-Service object group TEST-v6-icmp",)
     asa = registered()["cisco_asa"].groups
     assert asa is not None
-    text = (CAPTURED / "cisco_asa/show_object-group_network/cisco_asa_show_object-group_network.txt").read_text()
+    text = (CAPTURES / "cisco_asa/show_object-group_network/cisco_asa_show_object-group_network.txt").read_text()
     seen = asa.read_members(Group("Prod", 4), [text])
     assert [str(span) for span in seen.spans] == ["10.14.88.115", "10.135.92.6"]
     assert seen.unknown == ("network-object object svr01", "group-object prod_dc")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.worlds.captures import CAPTURES, WITHOUT
 
 from remedy import devices
 from remedy.core.errors import AnswerUnusable
 from remedy.devices.configuration import changed, fingerprint, is_secret, masked, sections, unified, whole
 from remedy.devices.reconfigure import carrying, steps
 
-CORPUS: Final = Path("/work/shared/corpus/devices")
 COMWARE: Final = """\
 #
  version 7.1.070, Release 6749P30
@@ -227,10 +226,10 @@ def test_what_carries_our_session(old: str, new: str, *, ours: bool) -> None:
     assert bool(found) is ours
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the captured configurations are not on this machine")
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=WITHOUT)
 def test_captured() -> None:
     """Whatever real devices print is read, equals itself, and loses no line to masking."""
-    files = [path for path in sorted(CORPUS.rglob("*")) if path.is_file()]
+    files = [path for path in sorted(CAPTURES.rglob("*")) if path.is_file()]
     assert files
     for path in files:
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.devices.models import Comware
+from tests.worlds.captures import CAPTURES, WITHOUT
 
 from remedy.core.errors import AnswerUnusable, Refused, RemedyError, UsageError
 from remedy.devices import Gate, GateState, Group, Port, named
@@ -27,7 +26,6 @@ GROUPS, FILTERS, SWITCH, TIMER = VENDOR.groups, VENDOR.filters, VENDOR.switch, V
 GROUP = Group("remedy-block", 4)
 GROUP6 = Group("remedy-block6", 6)
 GATE = Gate(interface="GigabitEthernet1/0/1")
-CAPTURES = Path(os.environ.get("REMEDY_DEVICE_CAPTURES", "/nonexistent"))
 
 
 def one(text: str) -> Acl:
@@ -560,7 +558,7 @@ def test_secrets(line: str, secret: str) -> None:
     assert not found & {"cipher", "simple", "hash", "read", "write"}
 
 
-@pytest.mark.skipif(not CAPTURES.is_dir(), reason="REMEDY_DEVICE_CAPTURES names no folder of captured device output")
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=WITHOUT)
 def test_captures() -> None:
     """What real devices printed is read: every rule, every address, no line lost."""
     folder = CAPTURES / "hp_comware"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from tests.worlds.captures import CAPTURES, WITHOUT
 
 from remedy.core.errors import UsageError
 from remedy.devices import named
@@ -16,7 +15,6 @@ from remedy.devices.addresses import parse
 VENDOR = named("huawei_vrp")
 assert VENDOR.filters is not None
 FILTERS = VENDOR.filters
-CAPTURES = Path(os.environ.get("REMEDY_DEVICE_CAPTURES", "/nonexistent"))
 
 SHOWN = (
     " Total quantity of nonempty ACL number is 2 \r\n\r\nBasic ACL 2000, 2 rules\r\nAcl's step is 5\r\n"
@@ -67,7 +65,7 @@ def test_editing() -> None:
     )
 
 
-@pytest.mark.skipif(not CAPTURES.is_dir(), reason="REMEDY_DEVICE_CAPTURES names no folder of captured device output")
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=WITHOUT)
 def test_captures() -> None:
     """What a real router printed is read without a line lost."""
     (path,) = (CAPTURES / "huawei_vrp" / "display_acl_all").iterdir()

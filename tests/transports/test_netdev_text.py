@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.worlds.captures import CAPTURES, WITHOUT
 
 from remedy import devices
 from remedy.transports.devices.commands import is_reading
@@ -22,8 +23,6 @@ from remedy.transports.devices.prompts import CONFIGURE, EXEC, asks, shape_of
 from remedy.transports.devices.screen import Screen, cleaned
 from remedy.transports.devices.tape import MASK, Tape, Transcript
 from remedy.transports.devices.words import words
-
-CAPTURES = Path("/work/shared/corpus/devices/terminal_captures")
 
 
 def screen(cap: int = 10_000) -> Screen:
@@ -254,10 +253,10 @@ def test_secrets_are_masked_wherever_they_are_cut(secrets: list[bytes], data: st
         assert kept == stream
 
 
-FILES = sorted(CAPTURES.glob("*.yaml")) if CAPTURES.is_dir() else []
+FILES = sorted((CAPTURES / "terminal_captures").glob("*.yaml"))
 
 
-@pytest.mark.skipif(not FILES, reason="the captures of real terminals are not on this machine")
+@pytest.mark.skipif(not FILES, reason=WITHOUT)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_captured_terminals(file: Path) -> None:
     """What real devices printed is read command by command: all between the echo and the prompt that they showed."""
