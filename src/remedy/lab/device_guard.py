@@ -51,6 +51,12 @@ def _mounted() -> Path:
     )
 
 
+def _older() -> list[Path]:
+    """Where hierarchies of version 1 are mounted; lines like `cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd`."""
+    rows = (line.split(" ") for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines())
+    return [Path(target) for _, target, kind, *_ in rows if kind == "cgroup"]
+
+
 def procs_file() -> Path:
     """The file a process's number is written to so that it belongs to the lab of this network namespace."""
     network = Path("/proc/self/ns/net").stat().st_ino
@@ -95,6 +101,11 @@ def remove() -> None:
         group = procs_file().parent
         for folder, _, _ in os.walk(group, topdown=False):
             Path(folder).rmdir()
+        # systemd-nspawn makes one of the same name in the version 1 hierarchy, where a machine has both.
+        for place in _older():
+            for folder, _, _ in os.walk(place / group.name, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
 
 
 def _populated(group: Path) -> bool:
