@@ -29,6 +29,10 @@ from remedy.core.errors import RemedyError
 from remedy.lab import Lab
 state, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 lab = Lab(state)
+def groups():
+    name = "**/remedy-lab-%d" % os.stat("/proc/self/ns/net").st_ino
+    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(name)}
+before = groups()  # a network that is gone has left its number to another
 def leftovers():
     links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True).stdout
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True).stdout
@@ -43,7 +47,7 @@ def leftovers():
             continue
         if str(state) in line and entry.name != str(os.getpid()):
             processes.append(line)
-    group = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/remedy-lab-%d" % os.stat("/proc/self/ns/net").st_ino)]
+    group = sorted(groups() - before)
     return {"links": "remedy" in links, "routes": "198.18" in routes or "2001:db8" in routes, "tables": "remedy" in tables,
             "mounts": str(state) in mounts, "processes": processes, "state": state.exists(), "groups": group}
 """  # noqa: E501 - a program, not prose
