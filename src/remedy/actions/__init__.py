@@ -46,6 +46,11 @@ def params(action: Action) -> str:
     return canonical(encode(action)).decode()
 
 
+def begin(action: Action, target: Target, context: Context) -> Plan:
+    """The plan of an action before anything is in it: whose it is, and with which options it was made."""
+    return Plan(action.name, target.name, context.run, context.incident, context.anchor, params(action))
+
+
 def build(name: str, text: str) -> Action:
     """The action a plan was made with. Raises PlanFileError when the plan names none, or options it does not have."""
     kind = registered().get(name)

@@ -6,10 +6,10 @@ what has gone into a copy is read back from there before it counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.backups import transfers
 from remedy.backups.values import Database
 from remedy.core.errors import Refused, UsageError
@@ -59,13 +59,8 @@ class TakeBackup:
             layer="database",
         )
         tables = sum(1 for name in names if name.startswith("table "))
-        return Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        return replace(
+            begin(self, target, context),
             changes=(change,),
             on_failure="keep",
             impact=(f"{tables} tables and {len(names) - tables} other definitions are read in one snapshot",),

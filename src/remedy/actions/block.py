@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.perimeter import members
 from remedy.actions.perimeter.device import Desk
 from remedy.core.ports import Reader
@@ -42,14 +42,7 @@ class Block:
             doors=self.doors,
         )
         return members.extend(
-            Plan(
-                action=self.name,
-                target=target.name,
-                run=context.run,
-                incident=context.incident,
-                anchor=context.anchor,
-                params=params(self),
-            ),
+            begin(self, target, context),
             desk,
             wish,
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from remedy import devices
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.device import Desk
 from remedy.core.canon import canonical
@@ -64,13 +64,8 @@ class DeviceRestore:
         desk = Desk(target.name, vendor, reader)
         (text,) = desk.ask([configuration.running(vendor)])
         now = sections(text)
-        plan = Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        plan = replace(
+            begin(self, target, context),
             unproven=self.left,
             facts=canonical({"running": fingerprint(now)}).decode(),
         )
@@ -93,18 +88,8 @@ class DeviceRestore:
         if do.left or undo.left:
             heads = ", ".join(head or "single lines" for head, *_ in (*do.left, *undo.left))
             raise Refused(f"{heads} on {desk.name} cannot be put back line by line", where=desk.name)
-        change = Change(
-            why=f"{len(moving)} section{'s' if len(moving) != 1 else ''} as in {self.kept}",
-            at=desk.name,
-            do=typing.configure(do.lines),
-            again=typing.configure(do.lines, through=True),
-            undo=typing.configure(undo.lines, through=True),
-            seen=seen,
-            before=wanted("before"),
-            after=wanted("after"),
-            halfway=wanted("halfway"),
-            layer="perimeter",
-        )
+        why = f"{len(moving)} section{'s' if len(moving) != 1 else ''} as in {self.kept}"
+        change = typing.step(desk.name, why, do.lines, undo.lines, seen)
         if any(key.split()[-1:] == [group.name] for key in moving for group in typing.BLOCKED.values()):
             said = f"the block on {desk.name} becomes what it was then: what was blocked since comes off, see the lines"
             plan = replace(plan, notes=(said,))
@@ -158,17 +143,8 @@ def _guarded(
     there = Expect(why, desk.name, seen, wanted("after"), fresh=True, layer="perimeter")
     if not changes:
         return replace(plan, expects=(there,), notes=(f"{desk.name} is as in {kept} already",))
-    guard, why_not = desk.timer(seconds, seen, wanted("before"), plan.run)
-    return replace(
-        plan,
-        changes=changes,
-        keep=(typing.save(desk.name, desk.vendor),),
-        expects=(there,),
-        guard=guard,
-        notes=(*plan.notes, *typing.unproven_timer(why_not)),
-        impact=(f"what was configured on {desk.name} since {kept} is taken back",),
-        card=typing.card(plan, desk.vendor, undo),
-    )
+    plan = replace(plan, expects=(there,), impact=(f"what was configured on {desk.name} since {kept} is taken back",))
+    return typing.guarded(plan, desk, changes, seen, undo=undo, seconds=seconds)
 
 
 def way(vendor: Vendor, *, startup_is_it: bool) -> bool:

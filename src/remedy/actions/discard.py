@@ -6,10 +6,10 @@ Only schemas that carry a finished restore's mark are touched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.recovery import staging
 from remedy.actions.recovery.statements import KEPT
 from remedy.backups.values import Database
@@ -58,13 +58,8 @@ class Discard:
             )
             changes.append(self._drop(schema, marks[0], f"the data {of} run {run}"))
         seen = [Expect(f"gone: {c.why}", c.at, c.seen, c.after, layer="database") for c in changes if c.seen]
-        return Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        return replace(
+            begin(self, target, context),
             changes=tuple(changes),
             expects=tuple(seen),
             on_failure="keep",

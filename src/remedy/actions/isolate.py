@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.containment import host_layer, perimeter_layer, switch_layer
 from remedy.actions.containment.places import Firewall, Network, Plug
 from remedy.core.errors import TargetUnfit, Unreachable, UsageError
@@ -55,13 +55,8 @@ class Isolate:
             raise UsageError(f"an isolation has no layer {unknown[0]!r}", hint=f"has: {', '.join(LAYERS)}")
         if not 5 <= self.confirm_seconds <= 3600:  # noqa: PLR2004 -- shorter never confirms, longer strands a host
             raise UsageError("the dead-man timer runs for 5 to 3600 seconds", hint="--confirm-within 60")
-        plan = Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        plan = replace(
+            begin(self, target, context),
             on_failure="keep",
         )
         options = host_layer.Options(self.confirm_seconds, self.on_timeout == "open", self.dns == "pinned", self.proven)

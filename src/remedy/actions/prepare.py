@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.device import PURPOSES, Desk
 from remedy.actions.perimeter.members import place
 from remedy.core.canon import canonical
 from remedy.core.errors import Refused
 from remedy.core.ports import Reader
-from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
+from remedy.core.values import Context, Expect, Plan, Site, Target, wanted
 from remedy.devices import Gate
 from remedy.probes import device
 
@@ -47,13 +47,8 @@ class Prepare:
         ask = device.texts(desk.vendor, desk.groups.ask_gate(gate, group))
         state, texts, held = desk.ask([seen, ask, device.members(desk.vendor, (group,))])
         why = f"the drop rule on {group.name} stands first at {place(gate)}, read over a new login"
-        plan = Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        plan = replace(
+            begin(self, target, context),
             expects=(Expect(why, desk.name, seen, _READY, fresh=True, layer="perimeter"),),
             facts=canonical(state).decode(),
         )
@@ -68,27 +63,9 @@ class Prepare:
         do, undo = desk.groups.prepare(gate, group, texts), desk.groups.unprepare(gate, group, texts)
         found = device.standing(state["state"], there=held[group.name] is not None)
         how_far = device.setup(desk.vendor, gate, group, found)
-        step = Change(
-            why=f"the drop rule on {group.name} at the top of {place(gate)}",
-            at=desk.name,
-            do=typing.configure(do),
-            again=typing.configure(do, through=True),
-            undo=typing.configure(undo, through=True),
-            seen=how_far,
-            before=wanted("before"),
-            after=wanted("ready"),
-            halfway=wanted("halfway"),
-            layer="perimeter",
-        )
-        guard, why_not = desk.timer(self.seconds, how_far, step.before, context.run)
-        return replace(
-            plan,
-            changes=(step,),
-            keep=(typing.save(desk.name, desk.vendor),),
-            guard=guard,
-            notes=("nothing is blocked by this: the group is empty", *typing.unproven_timer(why_not)),
-            card=typing.card(plan, desk.vendor, undo),
-        )
+        step = typing.step(desk.name, f"the drop rule on {group.name} at the top of {place(gate)}", do, undo, how_far)
+        plan = replace(plan, notes=("nothing is blocked by this: the group is empty",))
+        return typing.guarded(plan, desk, (step,), how_far, undo=undo, seconds=self.seconds)
 
 
 ACTION = Prepare

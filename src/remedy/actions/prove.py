@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, cast
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.recovery import inside, instance, prepared
 from remedy.actions.recovery.instance import BASE, HOURS, Instance, Programs
 from remedy.backups import formats, transfers
@@ -70,14 +70,7 @@ class Prove:
         at = self.database.staging or self.database.host
         if target.name != at:
             raise UsageError(f"backups of {self.database.name} are proven on {at}, not on {target.name}")
-        plan = Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
-        )
+        plan = begin(self, target, context)
         if reaches(self.judgement.level, "proven") and not self.stretch and not self.keep:
             return replace(plan, notes=(f"{self._shown()} is proven already",))
         self._refuse_unread()

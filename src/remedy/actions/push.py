@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.perimeter import lists
 from remedy.actions.perimeter.device import Desk
 from remedy.actions.perimeter.harm import Way
@@ -52,14 +52,7 @@ class Push:
             keep=dict(self.keep),
         )
         return lists.extend(
-            Plan(
-                action=self.name,
-                target=target.name,
-                run=context.run,
-                incident=context.incident,
-                anchor=context.anchor,
-                params=params(self),
-            ),
+            begin(self, target, context),
             Desk(target.name, named(self.vendor), reader),
             wish,
         )

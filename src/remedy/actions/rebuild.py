@@ -9,10 +9,10 @@ what was made meanwhile as `….undone-RUN`, and leaves the server stopped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.backups import accounts, transfers
 from remedy.backups.values import Database
 from remedy.core.errors import Refused, TargetUnfit
@@ -119,13 +119,8 @@ class Rebuild:
             after=wanted("yes"),
             layer="database",
         )
-        return Plan(
-            action=self.name,
-            target=target.name,
-            run=run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        return replace(
+            begin(self, target, context),
             changes=(move, start, *self._accounts()),
             expects=(
                 Expect("the server answers", target.name, datadir.answers(file), wanted("yes"), layer="database"),

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.containment import beyond, boot, host_layer
 from remedy.actions.containment import iptables as by_iptables
 from remedy.actions.containment import nft as by_nft
@@ -43,13 +43,8 @@ class Release:
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Look for an isolation on the host and at its devices, and say exactly what would be taken away."""
         away = beyond.inverses(self.beyond, reader, force=self.force)
-        plan = Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        plan = replace(
+            begin(self, target, context),
             changes=away.steps,
             keep=away.saves(target.name),
             on_failure="keep",

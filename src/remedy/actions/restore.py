@@ -13,7 +13,7 @@ import shlex
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.recovery import definitions, instance, preflight, staging, statements, swap
 from remedy.backups import naming, transfers
 from remedy.backups.formats import dump
@@ -94,13 +94,8 @@ class Restore:
         names = [f"table {t.name}" for t in self.contents.tables if t.name not in self._sequences()]
         names += [f"sequence {name}" for name in self._sequences()]
         names += [f"{o.kind} {o.name}" for o in new if not (o.kind == "event" and o.name in over)]
-        return Plan(
-            action=self.name,
-            target=target.name,
-            run=run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        return replace(
+            begin(self, target, context),
             changes=tuple(changes),
             keep=(
                 staging.remove_account(database, run),

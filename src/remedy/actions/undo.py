@@ -6,10 +6,10 @@ else has changed since is refused unless forced. So an undo can be previewed, sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
-from remedy.actions import params
+from remedy.actions import begin
 from remedy.actions.recovery import instance
 from remedy.core.canon import canonical
 from remedy.core.errors import Refused, RemedyError
@@ -68,13 +68,8 @@ class Undo:
             steps.append(_inverse(change, now))
         keep = tuple(change for change in self.of.keep if change.repeats) if steps else ()
         expects = [Expect(f"as before run {self.of.run}: {s.why}", s.at, s.seen, s.after) for s in steps if s.seen]
-        return Plan(
-            action=self.name,
-            target=target.name,
-            run=context.run,
-            incident=context.incident,
-            anchor=context.anchor,
-            params=params(self),
+        return replace(
+            begin(self, target, context),
             changes=tuple(steps),
             keep=keep,
             expects=tuple(expects),

@@ -62,7 +62,7 @@ def remainder(held: Mapping[str, Sequence[str] | None], moving: Collection[str])
 
 
 def setup(vendor: Vendor, where: Gate, group: Group, before: str) -> Probe:
-    """Ask how far setting a gate up has come: "ready", "before" (as it was found), "halfway", or "foreign".
+    """Ask how far setting a gate up has come: "after" (ready), "before" (as it was found), "halfway", or "foreign".
 
     `before` is what `standing` made of the answers then.
     """
@@ -225,7 +225,7 @@ def parse_setup(reply: Reply, informed: str) -> Json:
     parts = vendor_groups(vendor)
     state = parts.read_gate(where, group, said[: about["lines"]]).state
     if state in {"ready", "foreign"}:
-        return state
+        return "after" if state == "ready" else state
     there = not parts.read_members(group, said[about["lines"] :]).absent
     return "before" if standing(state, there=there) == about["before"] else "halfway"
 

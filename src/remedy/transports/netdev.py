@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from remedy.transports.devices.console import Console
     from remedy.transports.devices.session import DeviceSession
     from remedy.transports.devices.tape import Tape, Transcript
+    from remedy.transports.session import Session
     from remedy.transports.sockets import Wire
 
 __all__ = ["DeviceConnection", "DeviceConnector", "Platform"]
@@ -49,6 +50,8 @@ class DeviceConnector(SshConnector):
 
     `platform` says whether a target is a device. `keep` is called with each device's transcript when its session ends.
     """
+
+    _no_banner = "is SSH switched on there? A device whose sessions are all taken looks like this too"
 
     def __init__(
         self,
@@ -83,12 +86,13 @@ class DeviceConnector(SshConnector):
     def _device(
         self, target: Target, platform: Platform, sock: Wire | paramiko.Channel, leave: Callable[[], None]
     ) -> DeviceConnection:
-        from remedy.transports.devices.tape import Tape, Transcript  # noqa: PLC0415 -- for a device only
+        from remedy.transports.devices.session import DeviceSession  # noqa: PLC0415 -- for a device only
+        from remedy.transports.devices.tape import Tape, Transcript  # noqa: PLC0415 -- as above
 
         transcript = Transcript(self.clock)
         session: DeviceSession | None = None
         try:
-            session = self._agree(target, sock)
+            session = self._agree(target, DeviceSession(sock, self._kinds(target)))
             host_key = self._check_host(target, session)
             self._login(session, target, transcript)
             tape = Tape(self._open_terminal(target, session), transcript)
@@ -114,37 +118,23 @@ class DeviceConnector(SshConnector):
 
         return end
 
-    def _agree(self, target: Target, sock: Wire | paramiko.Channel) -> DeviceSession:
-        """Banners and keys exchanged. Raises ConnectFailed, saying which algorithms are missing on our side."""
+    def _disagreed(self, target: Target, session: Session, said: str) -> ConnectFailed:
+        """Which algorithms are missing on our side, and what brings them."""
         from remedy.transports.devices.session import INSTALL, LEGACY, DeviceSession  # noqa: PLC0415 -- as above
 
-        known = self._known.entries(target.known_hosts, target.address, target.port)
-        session = DeviceSession(sock, [entry.kind for entry in known if not entry.marker])
-        if session.negotiate(self.limits):
-            return session
-        problem = session.get_exception()
-        session.close()
-        said = printable(str(problem or ""), 200, one_line=True).removeprefix("Error reading SSH protocol banner")
-        if not session.remote_version:
-            raise ConnectFailed(
-                f"{target.address} port {target.port} sent no SSH banner{f': {said}' if said else ''}",
-                where=target.name,
-                hint="is SSH switched on there? A device whose sessions are all taken looks like this too",
-            ) from problem
-        if missing := session.missing():
-            parts = [f"{kind} {printable(', '.join(names), 300, one_line=True)}" for kind, names in missing]
-            obtainable = all(LEGACY.intersection(names) for _, names in missing)
-            raise ConnectFailed(
-                f"no algorithm in common; the device offers only {' and '.join(parts)}",
-                where=target.name,
-                hint=INSTALL
-                if obtainable
-                else "nothing remedy can use has these; renew the device's keys (`public-key local create rsa`,"
-                " `crypto key generate rsa modulus 2048`) or its software",
-            ) from problem
-        raise ConnectFailed(
-            f"the key exchange failed: {said or 'the device hung up or went silent'}", where=target.name
-        ) from problem
+        missing = session.missing() if isinstance(session, DeviceSession) else []
+        if not missing:
+            return super()._disagreed(target, session, said or "the device hung up or went silent")
+        parts = [f"{kind} {printable(', '.join(names), 300, one_line=True)}" for kind, names in missing]
+        obtainable = all(LEGACY.intersection(names) for _, names in missing)
+        return ConnectFailed(
+            f"no algorithm in common; the device offers only {' and '.join(parts)}",
+            where=target.name,
+            hint=INSTALL
+            if obtainable
+            else "nothing remedy can use has these; renew the device's keys (`public-key local create rsa`,"
+            " `crypto key generate rsa modulus 2048`) or its software",
+        )
 
     def _login(self, session: DeviceSession, target: Target, transcript: Transcript) -> None:
         if target.password is None or target.key_file:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from remedy.core.errors import ConnectFailed, ConnectionLost, TimedOut
 from remedy.core.text import printable
@@ -40,6 +40,9 @@ class _Hop:
     session: Session
     via: _Hop | None
     users: int = 0
+
+
+S = TypeVar("S", bound="Session")
 
 
 class SshConnection:
@@ -175,6 +178,9 @@ class SshConnector:
     usual keys and known_hosts; without them only what the inventory names is used. May be shared by threads.
     """
 
+    #: Where to look when nobody greets us.
+    _no_banner = "is it an SSH server? One that is full (MaxStartups) or has banned us looks like this too"
+
     def __init__(
         self,
         resolve_secret: Callable[[Secret], str],
@@ -282,12 +288,18 @@ class SshConnector:
             ) from error
 
     def _negotiate(self, target: Target, sock: Wire | paramiko.Channel) -> Session:
-        """Banners and keys exchanged, the host key types on file preferred. Raises ConnectFailed."""
         # Only now: with the first packet on its way, importing costs no time.
         from remedy.transports.session import Session  # noqa: PLC0415 -- see above
 
+        return self._agree(target, Session(sock, self._kinds(target)))
+
+    def _kinds(self, target: Target) -> list[str]:
+        """The host key types on file, which are preferred."""
         known = self._known.entries(target.known_hosts, target.address, target.port)
-        session = Session(sock, [entry.kind for entry in known if not entry.marker])
+        return [entry.kind for entry in known if not entry.marker]
+
+    def _agree(self, target: Target, session: S) -> S:
+        """Banners and keys exchanged. Raises ConnectFailed."""
         if session.negotiate(self.limits):
             return session
         problem = session.get_exception()
@@ -297,9 +309,13 @@ class SshConnector:
             raise ConnectFailed(
                 f"{target.address} port {target.port} sent no SSH banner{f': {said}' if said else ''}",
                 where=target.name,
-                hint="is it an SSH server? One that is full (MaxStartups) or has banned us looks like this too",
+                hint=self._no_banner,
             ) from problem
-        raise ConnectFailed(f"the key exchange failed: {said or 'the target hung up'}", where=target.name) from problem
+        raise self._disagreed(target, session, said) from problem
+
+    def _disagreed(self, target: Target, session: Session, said: str) -> ConnectFailed:  # noqa: ARG002 -- for devices
+        """What is said of a key exchange that failed."""
+        return ConnectFailed(f"the key exchange failed: {said or 'the target hung up'}", where=target.name)
 
     def _check_host(self, target: Target, session: Session) -> str:
         key = session.get_remote_server_key()

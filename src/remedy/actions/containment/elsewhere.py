@@ -19,7 +19,7 @@ from remedy.actions.containment.paths import Paths
 from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.device import Desk
 from remedy.core.errors import RemedyError
-from remedy.core.values import Change, Expect, Plan, Probe, wanted
+from remedy.core.values import Expect, Plan, Probe, wanted
 from remedy.probes import reach
 
 
@@ -40,13 +40,8 @@ class Deed:
 def done_at(plan: Plan, scene: Scene, desk: Desk, deed: Deed, *, reaching: str) -> Plan:
     """Add a step at a device to what the plan keeps: under the device's own timer, and saved once it is confirmed."""
     guard, why_not = desk.timer(scene.network.seconds, deed.seen, deed.before, scene.context.run)
-    step = Change(
-        why=deed.why,
-        at=desk.name,
-        do=typing.configure(deed.do),
-        again=typing.configure(deed.do, through=True),
-        undo=typing.configure(deed.undo, through=True),
-        seen=deed.seen,
+    step = replace(
+        typing.step(desk.name, deed.why, deed.do, deed.undo, deed.seen),
         before=deed.before,
         after=deed.after,
         halfway=deed.halfway,
@@ -56,13 +51,11 @@ def done_at(plan: Plan, scene: Scene, desk: Desk, deed: Deed, *, reaching: str) 
         reaching=reaching,
     )
     notes = [f"{desk.name}: {line}" for line in typing.unproven_timer(why_not)]
-    lines = (f"# on the console of {desk.name} ({desk.vendor.title}), in configuration mode:", *deed.undo)
-    lines = (*lines, "# then, back in the top mode:", *desk.vendor.terminal.save)
     return replace(
         plan,
         keep=(*plan.keep, step, typing.save(desk.name, desk.vendor, deed.layer)),
         notes=(*plan.notes, *notes),
-        card=(*plan.card, *lines),
+        card=(*plan.card, *typing.card(desk, deed.undo)),
     )
 
 

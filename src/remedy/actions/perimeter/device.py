@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from remedy import devices
 from remedy.core.errors import TargetUnfit, UsageError
 from remedy.core.ports import Reader
-from remedy.core.values import Change, Command, Guard, Plan, Probe
+from remedy.core.values import Change, Command, Guard, Plan, Probe, wanted
 from remedy.devices import Gate, Group, Vendor
 from remedy.probes import device
 
@@ -126,10 +126,45 @@ def save(name: str, vendor: Vendor, layer: str = "perimeter") -> Change:
     )
 
 
-def card(plan: Plan, vendor: Vendor, undo: Sequence[str]) -> tuple[str, ...]:
+def step(at: str, why: str, do: Sequence[str], undo: Sequence[str], seen: Probe) -> Change:
+    """Lines typed at a device, shown by a probe that answers "before", "halfway" or "after".
+
+    What was broken off is typed again, or taken back, whatever of it is there already.
+    """
+    return Change(
+        why=why,
+        at=at,
+        do=configure(do),
+        again=configure(do, through=True),
+        undo=configure(undo, through=True),
+        seen=seen,
+        before=wanted("before"),
+        after=wanted("after"),
+        halfway=wanted("halfway"),
+        layer="perimeter",
+    )
+
+
+def guarded(plan: Plan, desk: Desk, steps: Sequence[Change], seen: Probe, *, undo: Sequence[str], seconds: int) -> Plan:
+    """The plan with these steps under the device's own timer, saved once confirmed, and how to take them back by hand.
+
+    `seen` answers "before" once the timer has gone off.
+    """
+    guard, why_not = desk.timer(seconds, seen, wanted("before"), plan.run)
+    return replace(
+        plan,
+        changes=tuple(steps),
+        keep=(save(desk.name, desk.vendor),),
+        guard=guard,
+        notes=(*plan.notes, *unproven_timer(why_not)),
+        card=card(desk, undo),
+    )
+
+
+def card(desk: Desk, undo: Sequence[str]) -> tuple[str, ...]:
     """What an administrator types on the console to take it back."""
-    lines = [f"# on the console of {plan.target} ({vendor.title}), in configuration mode:", *undo]
-    return (*lines, "# then, back in the top mode:", *vendor.terminal.save)
+    lines = [f"# on the console of {desk.name} ({desk.vendor.title}), in configuration mode:", *undo]
+    return (*lines, "# then, back in the top mode:", *desk.vendor.terminal.save)
 
 
 def unproven_timer(why: str) -> tuple[str, ...]:

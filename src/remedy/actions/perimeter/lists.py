@@ -22,7 +22,7 @@ from remedy.actions.perimeter.harm import Way, require_harmless
 from remedy.core.canon import Json, canonical, digest
 from remedy.core.errors import Refused, TargetUnfit, UsageError
 from remedy.core.text import printable
-from remedy.core.values import Change, Expect, Guard, Plan, wanted
+from remedy.core.values import Change, Expect, Plan, wanted
 from remedy.devices import Filters, Lines, Vendor
 from remedy.devices.acl import Acl, Rule
 from remedy.devices.addresses import Span, merged
@@ -113,22 +113,9 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
     plan = replace(plan, expects=tuple(expects), notes=tuple(notes), facts=canonical({"lists": digest(facts)}).decode())
     if not changes:
         return plan
-    guard, why_not = _guard(desk, wish.seconds, changes[0], plan.run)
-    return replace(
-        plan,
-        changes=tuple(changes),
-        keep=(typing.save(desk.name, desk.vendor),),
-        guard=guard,
-        notes=(*notes, *typing.unproven_timer(why_not)),
-        impact=tuple(impact),
-        card=typing.card(plan, desk.vendor, undo),
-    )
-
-
-def _guard(desk: Desk, seconds: int, first: Change, run: str) -> tuple[Guard | None, str]:
-    if first.seen is None:  # pragma: no cover -- `_step` always asks
-        return None, ""
-    return desk.timer(seconds, first.seen, first.before, run)
+    plan = replace(plan, impact=tuple(impact))
+    seen = changes[0].seen or expects[0].probe
+    return typing.guarded(plan, desk, changes, seen, undo=undo, seconds=wish.seconds)
 
 
 def _goals(vendor: Vendor, filters: Filters, wish: Wish) -> list[Acl]:
@@ -312,19 +299,8 @@ def _step(desk: Desk, filters: Filters, push: _Push) -> tuple[Change | None, Exp
         return None, expect
     undo = way_back(desk.vendor, filters, before, after, do)
     come, gone = _counts(before, after)
-    step = Change(
-        why=f"{_named(goal)}: {come} rules come, {gone} go, {len(after.rules)} then",
-        at=desk.name,
-        do=typing.configure(do),
-        again=typing.configure(do, through=True),
-        undo=typing.configure(undo, through=True),
-        seen=how_far,
-        before=wanted("before"),
-        after=wanted("after"),
-        halfway=wanted("halfway"),
-        layer="perimeter",
-    )
-    return step, expect
+    typed = f"{_named(goal)}: {come} rules come, {gone} go, {len(after.rules)} then"
+    return typing.step(desk.name, typed, do, undo, how_far), expect
 
 
 def _counts(before: Acl | None, after: Acl) -> tuple[int, int]:

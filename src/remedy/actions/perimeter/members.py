@@ -14,7 +14,7 @@ from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.device import BLOCKED, Desk, groups_of
 from remedy.core.canon import canonical, digest
 from remedy.core.errors import Refused, TargetUnfit, UsageError
-from remedy.core.values import REACHED, Cell, Change, Expect, Plan, Vantage, wanted
+from remedy.core.values import REACHED, Cell, Expect, Plan, Vantage, wanted
 from remedy.devices import Gate, Group
 from remedy.devices.addresses import Span, covers, merged, parse, subtract, touched
 from remedy.probes import device, reach
@@ -78,36 +78,22 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
     if not any(move.add or move.remove for move in moves):
         return replace(plan, facts=facts, expects=(there,), notes=(f"{_named(spans)}: {verb} already",))
     do, undo = _lines(desk, moves)
-    step = Change(
-        why=f"{_named(spans)} {'taken off' if remove else 'put on'} the block of {desk.name}",
-        at=desk.name,
-        do=typing.configure(do),
-        again=typing.configure(do, through=True),
-        undo=typing.configure(undo, through=True),
-        seen=how_far,
-        before=wanted("before"),
-        after=wanted("after"),
-        halfway=wanted("halfway"),
-        layer="perimeter",
-    )
-    guard, why_not = desk.timer(wish.seconds, how_far, step.before, plan.run)
+    why = f"{_named(spans)} {'taken off' if remove else 'put on'} the block of {desk.name}"
+    step = typing.step(desk.name, why, do, undo, how_far)
     expects = [there]
     if not remove:
         for (gate, group), state in zip(gates, states, strict=True):
             probe = device.gate(desk.vendor, gate, group)
             expects.append(Expect(_acts(gate, group), desk.name, probe, wanted(state), layer="perimeter"))
     cells, notes = (_reopened(wish), ()) if remove else _closed(desk, wish)
-    return replace(
+    plan = replace(
         plan,
-        changes=(step,),
-        keep=(typing.save(desk.name, desk.vendor),),
         expects=(*expects, *cells),
-        guard=guard,
-        notes=(*_counts(moves), *notes, *typing.unproven_timer(why_not)),
+        notes=(*_counts(moves), *notes),
         impact=() if remove else (f"{desk.name} drops {_total(spans)}: {_named(spans)}",),
-        card=typing.card(plan, desk.vendor, undo),
         facts=facts,
     )
+    return typing.guarded(plan, desk, (step,), how_far, undo=undo, seconds=wish.seconds)
 
 
 def _require_ready(desk: Desk, gates: Sequence[tuple[Gate, Group]], states: Sequence[Any]) -> None:
