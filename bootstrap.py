@@ -50,6 +50,7 @@ FOR_TEST = {
     "bzip2": "bzip2",
     "gpg": "gnupg",
     "age": "age",
+    "gcc": "gcc",
 }
 
 

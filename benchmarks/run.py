@@ -4,6 +4,8 @@
     python benchmarks/run.py start-up one             some cases
     python benchmarks/run.py restore --quick          recovery, with a small database (without: 12 minutes)
     python benchmarks/run.py block --quick            blocking on emulated devices, few members (without: 5 minutes)
+    python benchmarks/run.py record --quick           the record up to 100,000 entries (without: a million, 3 minutes)
+    python benchmarks/run.py evidence --quick         collecting 200 MB of logs (without: 1 GiB, two minutes)
     python benchmarks/run.py fan-out --delay 0 --hosts 50 --rounds 3
 
 Results go to benchmarks/results/DATE.json, cases merged into what the file has, and as tables to standard output.
@@ -22,13 +24,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import block, cases, machine, restore, tables, targets
+from benchmarks import block, cases, evidence, machine, record, restore, tables, targets
 from benchmarks.estate import BrokenRun
 
 from remedy.core.errors import RemedyError
 
 _RESTORE = "restore"
 _BLOCK = "block"
+_RECORD = "record"
+_EVIDENCE = "evidence"
 
 
 def main() -> int:
@@ -41,10 +45,10 @@ def main() -> int:
         print("\n".join(tables.table(name, case) for name, case in found["cases"].items()))
         print(targets.table(found["cases"]))
         return 0
-    chosen_cases = given.case or [*cases.CASES, _RESTORE, _BLOCK]
+    chosen_cases = given.case or [*cases.CASES, _RESTORE, _BLOCK, _RECORD, _EVIDENCE]
     lacks = [
         restore.missing() if _RESTORE in chosen_cases else "",
-        cases.missing() if {*chosen_cases} - {_RESTORE, _BLOCK} else "",
+        cases.missing() if {*chosen_cases} - {_RESTORE, _BLOCK, _RECORD, _EVIDENCE} else "",
     ]
     if lack := "\n".join(filter(None, lacks)):
         print(lack, file=sys.stderr)
@@ -76,13 +80,17 @@ def _measured(chosen: str, settings: cases.Settings, given: argparse.Namespace) 
         return restore.restore(quick=given.quick, size=given.size, rounds=given.slow_rounds)
     if chosen == _BLOCK:
         return block.block(quick=given.quick, rounds=given.slow_rounds)
+    if chosen == _RECORD:
+        return record.record(quick=given.quick, rounds=given.slow_rounds)
+    if chosen == _EVIDENCE:
+        return evidence.evidence(quick=given.quick, rounds=given.slow_rounds)
     return cases.CASES[chosen](settings)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     today = Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y-%m-%d}.json"
-    names = [*cases.CASES, _RESTORE, _BLOCK]
+    names = [*cases.CASES, _RESTORE, _BLOCK, _RECORD, _EVIDENCE]
     # argparse wants the empty list among the choices, or naming no case would be an error.
     parser.add_argument("case", nargs="*", choices=[*names, []], metavar="CASE", help=f"of {names}; default all")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender (start-up: four times that)")
@@ -91,7 +99,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--delay", type=float, action="append", metavar="MS", help="round trip; default 0 and 20")
     parser.add_argument("--only", action="append", metavar="CONTENDER", help="a function of contenders.py")
     parser.add_argument(
-        "--quick", action="store_true", help="recovery: a database of 150 MB alone; block: few members and devices"
+        "--quick",
+        action="store_true",
+        help="recovery: 150 MB alone; block: few members and devices; record: 100,000 entries",
     )
     parser.add_argument("--size", default="", help="recovery: of this size alone, such as 500M")
     parser.add_argument("--out", type=Path, default=today)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -201,3 +202,23 @@ def test_quiet_shows_none(terminal: Terminal) -> None:
     assert terminal.shown() == ""
     terminal.screen().event(at(1))
     assert terminal.shown() != ""
+
+
+def test_a_handler_of_ctrl_c_may_speak_in_the_middle_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What interrupts the thread that is just showing something, and shows something itself, does not wait for ever."""
+    heard: list[str] = []
+
+    def redact(text: str) -> str:
+        heard.append(text)
+        if len(heard) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return text
+
+    screen = Screen(color=False, quiet=False, verbose=0, redact=redact)
+    before = signal.signal(signal.SIGINT, lambda *_: screen.say("interrupted", talk=True))
+    try:
+        screen.say("a line", talk=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == ["a line", "interrupted"]
+    assert capsys.readouterr().err == "interrupted\na line\n"

@@ -12,6 +12,7 @@ import yaml
 
 from remedy.lab import Lab
 from remedy.lab.topology import ZONES, topology
+from remedy.transports.bags import stamping
 
 pytestmark = pytest.mark.lab
 
@@ -201,6 +202,16 @@ def test_the_offsite_store_speaks_s3_over_either_family(lab: Lab, eventually: Ca
         status, out, err = lab.exec("backup01", ["python3", "-c", program])
         assert status == 0, err
         assert b"ListAllMyBucketsResult" in out
+
+
+def test_the_authority_outside_stamps_evidence(lab: Lab, eventually: Callable[..., bool]) -> None:
+    """The lab's time stamp authority comes up by itself and gives this machine a token that its root verifies."""
+    assert eventually(lambda: lab.status()["hosts"]["offsite"]["services"]["tsa"], 60)
+    for url in ("http://198.18.0.80:3161/", "http://[2001:db8:0:0::80]:3161/"):
+        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 -- the two above
+            root = answer.read().decode("ascii")
+        token = stamping.asking(url, root)(b"evidence")
+        assert stamping.checked(token.der, b"evidence", root) == token.time
 
 
 def test_addresses_have_the_same_digits_in_both_families() -> None:

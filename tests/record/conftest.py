@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.worlds import children
+from tests.worlds.tampering import tamper_with
 
 from remedy.record.actor import Actor
 from remedy.record.journal import Record
@@ -77,18 +78,7 @@ def record(opener: Opener) -> Record:
 @pytest.fixture
 def tamper(path: Path) -> Tamper:
     """Does what somebody with write access could: drops the triggers, runs statements, puts the triggers back."""
-
-    def run(*statements: str, keep_triggers: bool = True) -> None:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-            triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-            for name, _ in triggers:
-                db.execute(f"DROP TRIGGER {name}")
-            for statement in statements:
-                db.execute(statement)
-            for _, sql in triggers if keep_triggers else []:
-                db.execute(sql)
-
-    return run
+    return partial(tamper_with, path)
 
 
 Starter = Callable[..., "subprocess.Popen[str]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -99,6 +100,47 @@ def test_entries_are_filtered(record: Record) -> None:
     some = list(record.entries(incident="INC-1", run="r1", kinds=iter(["note"]), after=300))
     assert some == [e for e in everything if (e.incident, e.run, e.kind) == ("INC-1", "r1", "note") and e.seq > 300]
     assert some
+
+
+def test_filters_give_what_a_look_at_everything_gives(record: Record) -> None:
+    """Whatever is asked for together, the entries are those of it, in order, over several pages."""
+    for n in range(900):
+        record.append(f"k{n % 3}", {"n": n}, incident=f"I{n % 2}", run=f"r{n % 7}")
+    everything = list(record.entries())
+    for kinds in ((), ("k1",), ("k2", "k0"), ("k0", "k1", "k0", "none")):
+        for incident in ("", "I1"):
+            for run in ("", "r3"):
+                for after in (0, 450):
+                    right = [
+                        entry
+                        for entry in everything
+                        if entry.seq > after
+                        and (not kinds or entry.kind in kinds)
+                        and incident in {"", entry.incident}
+                        and run in {"", entry.run}
+                    ]
+                    found = record.entries(kinds=kinds, incident=incident, run=run, after=after)
+                    assert list(found) == right
+                    assert right
+
+
+def test_what_a_run_did_is_found_without_reading_every_entry_of_its_kind(record: Record, path: Path) -> None:
+    """The entries of a run are looked up by the run, and those of several kinds each by its kind, without sorting."""
+    plans: list[str] = []
+    record.append("k", {}, incident="I", run="r")
+    reader = record._reader
+    asked: list[str] = []
+    reader.set_trace_callback(asked.append)
+    list(record.entries(run="r", kinds=["k", "sent"]))
+    list(record.entries(kinds=["k", "sent"]))
+    reader.set_trace_callback(None)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for query in asked:
+            if "FROM entry" in query and "WHERE seq" in query:
+                plans += [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert any("entry_run" in plan for plan in plans)
+    assert any("entry_kind" in plan for plan in plans)
+    assert not any("TEMP B-TREE" in plan or "SCAN" in plan for plan in plans)
 
 
 def test_reading_ends_while_others_append(record: Record) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from remedy.record import checkpoints, incidents
+from remedy.record import checkpoints, endings, incidents
 from remedy.record.export import export
-from remedy.record.journal import KEY_KIND, LEASE_KIND, Record
+from remedy.record.journal import LEASE_KIND, Record
 from remedy.record.report import DAMAGE, REMARKS
+from remedy.record.signing import KEY_KIND
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "record-format.md"
 
@@ -48,6 +49,14 @@ def test_example_checkpoint_is_one(page: str) -> None:
     assert checkpoints.parse("".join(f"{line.strip()}\n" for line in lines[first : first + 6])).number == 3
 
 
+def test_example_of_an_end_is_one(page: str) -> None:
+    """The end of a key that is shown has the form that is read, and its namespace is named."""
+    lines = page.splitlines()
+    first = next(at for at, line in enumerate(lines) if line.startswith("    remedy-key/"))
+    assert endings._BODY.fullmatch("".join(f"{line.strip()}\n" for line in lines[first : first + 6]))
+    assert f"`{endings.NAMESPACE}`" in page
+
+
 def test_commands_are_those_of_the_export(page: str, record: Record, tmp_path: Path) -> None:
     """The commands shown are, character for character, the ones VERIFY.txt runs."""
     record.checkpoint()
@@ -59,7 +68,7 @@ def test_findings_and_kinds_are_all_explained(page: str) -> None:
     """Every kind of finding and every kind of entry that the record writes is in the reference."""
     for kind, text in {**DAMAGE, **REMARKS}.items():
         assert f"| `{kind}` | {text} |" in page
-    for kind in (KEY_KIND, LEASE_KIND, incidents.OPEN_KIND, incidents.NOTE_KIND, incidents.CLOSE_KIND):
+    for kind in (KEY_KIND, LEASE_KIND, incidents.OPEN_KIND, incidents.NOTE_KIND, incidents.CLOSE_KIND, endings.KIND):
         assert f"`{kind}`" in page
 
 

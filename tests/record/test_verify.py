@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.worlds.tampering import rebuild
 
 from remedy.core.errors import RecordBroken, RecordUnavailable
 from remedy.record import checkpoints, keys
 from remedy.record.chain import COLUMNS, ZERO, Link
 from remedy.record.journal import Record
-from remedy.record.merkle import Frontier
 from remedy.record.report import DAMAGE, REMARKS
 from remedy.record.verify import verify
+from remedy.record.witness import Held
 
 Opener = Callable[..., Record]
 Tamper = Callable[..., None]
@@ -47,26 +47,6 @@ def filled(opener: Opener) -> None:
 def kinds(path: Path, **given_: object) -> dict[str, tuple[int, int]]:
     """The findings of a verification: kind to range of entries."""
     return {each.kind: (each.first, each.last) for each in verify(path, **given_).findings}  # type: ignore[arg-type]
-
-
-def rebuild(path: Path) -> None:
-    """Compute every hash anew, as somebody would who wants his change to go unseen."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-        links = [Link(*row) for row in db.execute(f"SELECT {COLUMNS} FROM entry ORDER BY seq")]
-        tree, prev = Frontier(), ZERO
-        triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in triggers:
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute("DELETE FROM entry")
-        for seq, link in enumerate(links, 1):
-            fresh = replace(link, seq=seq, prev=prev, body_sha256=hashlib.sha256(link.content()).hexdigest())
-            prev = fresh.computed()
-            tree = tree.add(bytes.fromhex(prev))
-            values = [getattr(replace(fresh, hash=prev), name) for name in COLUMNS.split(", ")]
-            db.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", values)
-        db.execute("UPDATE frontier SET size = ?, nodes = ?", (tree.size, tree.pack()))
-        for _, sql in triggers:
-            db.execute(sql)
 
 
 @pytest.mark.usefixtures("filled")
@@ -226,8 +206,8 @@ def test_checkpoint_binds_root_and_head_both(record: Record, path: Path, tmp_pat
     right = checkpoints.parse(checkpoints.parse_signed(record.checkpoint()).body)
     wrong = replace(right, root=bytes(32)) if field == "root" else replace(right, head=ZERO)
     key = keys.load_or_make(tmp_path / "keys", entropy=os.urandom)
-    assert "root-mismatch" in kinds(path, held=[checkpoints.sign(wrong, key).text])
-    assert kinds(path, held=[checkpoints.sign(right, key).text]) == {}
+    assert "root-mismatch" in kinds(path, held=[Held(checkpoints.sign(wrong, key).text)])
+    assert kinds(path, held=[Held(checkpoints.sign(right, key).text)]) == {}
 
 
 @pytest.mark.usefixtures("filled")
@@ -249,7 +229,7 @@ def test_tail_cut_off_with_all_its_traces_contradicts_a_checkpoint_held_elsewher
     for name in ("00000002.txt", "00000002.txt.sig"):
         (path.with_name(f"{path.name}.checkpoints") / name).unlink()
     assert verify(path).ok
-    assert kinds(path, held=[held]) == {"checkpoint-missing": (0, 0), "cut-off": (14, 20)}
+    assert kinds(path, held=[Held(held)]) == {"checkpoint-missing": (0, 0), "cut-off": (14, 20)}
 
 
 @pytest.mark.usefixtures("filled")
@@ -364,3 +344,66 @@ def test_every_kind_is_explained() -> None:
     """Damage and remarks have different kinds, each with its meaning."""
     assert not set(DAMAGE) & set(REMARKS)
     assert all({**DAMAGE, **REMARKS}.values())
+
+
+def test_checkpoint_files_that_are_gone_are_one_remark(opener: Opener, path: Path) -> None:
+    """A folder that was emptied is said in a line for each row of numbers, however many there are."""
+    with opener() as record:
+        for n in range(9):
+            record.append("note", {"n": n}, incident="I")
+            record.checkpoint()
+    folder = checkpoints.folder(path)
+    for number in (1, 2, 3, 6):
+        (folder / f"{number:08d}.txt").unlink()
+    said = [finding.text for finding in verify(path).findings]
+    assert said == [f"checkpoints 1 to 3 have no file in {folder}", f"checkpoint 6 has no file in {folder}"]
+    shutil.rmtree(folder)
+    assert [finding.text for finding in verify(path).findings] == [f"checkpoints 1 to 9 have no file in {folder}"]
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("name", ["9" * 30, "00000099", "000000001"])
+def test_planted_checkpoint_file_is_damage(path: Path, name: str) -> None:
+    """A file of a number that no checkpoint has, however large, is damage and stops nothing."""
+    folder = checkpoints.folder(path)
+    for suffix in (".txt", ".txt.sig"):
+        shutil.copy(folder / f"00000001{suffix}", folder / f"{name}{suffix}")
+    report = verify(path)
+    assert report.entries == 20
+    assert report.ok == (int(name) == 1)
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("DROP TABLE checkpoint", "CREATE TABLE checkpoint (number, size, body, signature)"),
+        (
+            "DROP TABLE checkpoint",
+            "CREATE TABLE checkpoint (number, size, body, signature)",
+            "INSERT INTO checkpoint VALUES ('x', 'y', NULL, x'ff'), (NULL, NULL, 1, 2), (1e300, -1, '', '')",
+        ),
+        ("UPDATE checkpoint SET size = 9223372036854775807 WHERE number = 1",),
+        ("UPDATE checkpoint SET size = -1",),
+        ("DELETE FROM identity",),
+    ],
+)
+def test_table_of_checkpoints_that_somebody_replaced(path: Path, tamper: Tamper, statements: tuple[str, ...]) -> None:
+    """Whatever stands where the checkpoints were, verification goes on to its end and names what the files know."""
+    with contextlib.suppress(sqlite3.OperationalError):  # the triggers of a table that is gone are not put back
+        tamper(*statements)
+    report = verify(path)
+    assert report.entries == 20
+    assert not report.ok
+    assert not {"root-mismatch", "cut-off"} & {finding.kind for finding in report.findings}
+
+
+@pytest.mark.parametrize("stated", ["2026-11-20T06:00:00", "T", "9999-99-99T00:00:00Z"])
+def test_signed_time_that_is_none_stops_nothing(record: Record, path: Path, tmp_path: Path, stated: str) -> None:
+    """A checkpoint whose signature is good and whose time is senseless is compared all the same."""
+    right = checkpoints.parse(checkpoints.parse_signed(record.checkpoint()).body)
+    odd = checkpoints.sign(replace(right, time=stated), keys.load_or_make(tmp_path / "keys", entropy=os.urandom))
+    arrived = datetime(2030, 1, 1, tzinfo=UTC)
+    assert kinds(path, held=[Held(odd.text, "from a bucket", arrived)]).keys() == {"checkpoint-edited"}
+    late = kinds(path, held=[Held(checkpoints.read_file(path, 1).text, "from a bucket", arrived)])
+    assert late.keys() == {"late"}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
-import json
 import os
 import resource
 import socket
@@ -13,19 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.worlds.children import child
+from tests.worlds.s3 import KEY, SECRET, account, client, enforced, service
 
 from remedy.backups.ports import Damaged
 from remedy.backups.values import Copy, File
@@ -39,7 +35,6 @@ from remedy.core.errors import (
     TimedOut,
     UsageError,
 )
-from remedy.core.values import Secret
 from remedy.transports.objects import ObjectShelf
 
 from .conftest import free_port, reveal
@@ -47,24 +42,6 @@ from .conftest import free_port, reveal
 MIB = 1024 * 1024
 #: The smallest part that a service takes, but for the last.
 PART = 5 * MIB
-KEY, SECRET = Secret("env:KEY", "AKIAEXAMPLE"), Secret("env:SECRET", "secret")
-
-
-@contextlib.contextmanager
-def service() -> Iterator[str]:
-    """A moto server; its URL."""
-    port = free_port()
-    program = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with child((sys.executable, "-c", program), gently=10, **silent) as process:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            assert process.poll() is None
-            with socket.socket() as sock:
-                if sock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -72,19 +49,6 @@ def url() -> Iterator[str]:
     """The service of all tests that need no accounts."""
     with service() as started:
         yield started
-
-
-def client(url: str, kind: str = "s3", key: str = KEY.value, secret: str = SECRET.value) -> Any:  # noqa: ANN401 -- boto3
-    """Somebody else who uses the service."""
-    plain = Config(request_checksum_calculation="when_required", retries={"total_max_attempts": 1})
-    return boto3.client(
-        kind,
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=plain,
-    )
 
 
 @dataclass
@@ -491,39 +455,8 @@ def guarded() -> Iterator[tuple[str, Callable[..., dict[str, Any]]]]:
     with service() as url:
         iam = client(url, "iam")
 
-        def keys(*actions: str) -> dict[str, Any]:
-            name = f"u{len(made)}"
-            made.append(name)
-            iam.create_user(UserName=name)
-            statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
-            document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-            iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
-            found = iam.create_access_key(UserName=name)["AccessKey"]
-            return {
-                "access_key": Secret("env:KEY", found["AccessKeyId"]),
-                "secret_key": Secret("env:SECRET", found["SecretAccessKey"]),
-            }
-
-        made: list[str] = []
-        yield url, keys
+        yield url, partial(account, iam)
         iam.close()
-
-
-@contextlib.contextmanager
-def enforced(url: str) -> Iterator[None]:
-    """From now on everybody needs a permission, until the end of the block."""
-
-    def count(value: str) -> None:
-        request = urllib.request.Request(  # noqa: S310 -- our own server
-            f"{url}/moto-api/reset-auth", value.encode(), {"Content-Type": "text/plain"}
-        )
-        urllib.request.urlopen(request).close()  # noqa: S310 -- as above
-
-    count("0")
-    try:
-        yield
-    finally:
-        count("inf")
 
 
 def test_permissions_are_named(guarded: tuple[str, Callable[..., dict[str, Any]]]) -> None:

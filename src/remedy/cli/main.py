@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "apply": ("apply", "Carry out a saved plan, byte for byte."),
     "watch": ("watch", "Keep asking whether an incident's isolations still hold."),
     "incident": ("incident", "Open, show, note, close, verify and export incidents."),
+    "evidence": ("evidence", "Collect, seal, list, verify, export and hand over evidence."),
     "inventory": ("inventory", "List, draw and check the inventory."),
     "lab": ("lab", "The rehearsal lab: real hosts in network namespaces."),
     "completion": ("completion", "Print the completion script for your shell."),
@@ -40,7 +41,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 _EPILOG = """\b
 Exit codes: 0 done and verified, 10 dry-run has changes, 20 partial, 21 unreachable,
 22 applied but unverified, 23 rolled back by the dead-man timer, 24 approval needed,
-25 refused by a safety limit, 26 record does not verify, 27 no valid backup.
+25 refused by a safety limit, 26 record or evidence does not verify, 27 no valid backup.
 See docs/reference/exit-codes.md.
 
 \b

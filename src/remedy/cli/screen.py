@@ -42,7 +42,7 @@ class Screen:
         self.redact = redact
         self._streams = (sys.stderr if result_to_stderr else sys.stdout, sys.stderr)
         self._consoles: dict[bool, Console] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of Ctrl-C may speak while its own thread does
         self._progress: Progress | None = None
         self._rewritten = 0  # columns of the line on the terminal that the next one replaces
         self.many = False

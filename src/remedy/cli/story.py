@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from remedy.cli.choice import ago, stamp
+from remedy.cli.progress import size
 from remedy.core.values import Entry
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def _said(kind: str, body: dict[str, Any]) -> Line:
         "alarm": (f"{target}: containment has come undone", "bold red"),
         "lease": (f"{target}: {str(body.get('event', '')).replace('-', ' ')} by {body.get('holder')}", "dim"),
         "signing-key": (f"from here on {body.get('fingerprint')} signs", "dim"),
+        "key-ended": (f"{body.get('fingerprint')} was {body.get('why')}: {body.get('reason')}", "yellow"),
     }
     if kind in _OF_DATABASES:
         return _OF_DATABASES[kind](body)
@@ -136,7 +138,30 @@ def _configuration(body: dict[str, Any]) -> Line:
     return f"{body.get('device')}: configuration kept {when}, SHA-256 {digest}, {_short(str(body.get('file', '')))}", ""
 
 
-#: What the entries of backups and restores, and of devices, say.
+def _evidence(body: dict[str, Any]) -> Line:
+    """What became of a bag of evidence."""
+    name, event = f"bag-{body.get('bag')}", str(body.get("event", "")).replace("-", " ")
+    if event == "begun":
+        return f"{name}: begun, {body.get('method')}: {_short(str(body.get('title', '')))}", "dim"
+    if event == "sealed":
+        amount = f"{body.get('files')} files, {size(int(body.get('size') or 0))}"
+        lacking = [*body.get("lacking", []), *filter(None, [body.get("unstamped")])]
+        more = f"; {_short(str(lacking[0]))}" if lacking else ""
+        digest = str(body.get("sha256", ""))[:16]
+        return f"{name}: sealed, {amount}, tag manifest SHA-256 {digest}{more}", "yellow" if lacking else "green"
+    found = [str(text) for line in body.get("ledger", []) for text in line.get("findings", [])]
+    said = {
+        "witnessed": f"by {body.get('witness')}, {body.get('key')}",
+        "broken off": str(body.get("reason", "")),
+        "planned": f"{len(body.get('steps', []))} steps, to be asked of {body.get('target')}",
+        "collected": f"from {body.get('target')}{''.join(f'; {text}' for text in found)}",
+        "unreached": f"{body.get('target')}: {body.get('reason', '')}",
+    }
+    detail = said.get(event, f"to {body['to']}" if body.get("to") else "")
+    return f"{name}: {event} {_short(detail)}".rstrip(), "red" if event in {"broken off", "unreached"} else ""
+
+
+#: What the entries of backups and restores, of devices and of evidence, say.
 _OF_DATABASES: Final[dict[str, Callable[[dict[str, Any]], Line]]] = {
     "backup-verdict": _verdict,
     "backup-rejected": _rejected,
@@ -145,14 +170,19 @@ _OF_DATABASES: Final[dict[str, Callable[[dict[str, Any]], Line]]] = {
     "integrity": _integrity,
     "blocked": _blocked,
     "device-configuration": _configuration,
+    "evidence": _evidence,
 }
 
 
 def report(found: Report) -> Iterator[Line]:
     """A verification: what was read, what is signed, what is wrong."""
     yield f"{found.path}: {found.entries} entries, head {found.head[:16]}", ""
-    for fingerprint in found.fingerprints:
-        yield f"  signed by {fingerprint}: {found.checkpoints} checkpoints, up to entry {found.signed}", ""
+    if found.fingerprints:
+        keys = ", ".join(found.fingerprints)
+        yield f"  signed by {keys}: {found.checkpoints} checkpoints, up to entry {found.signed}", ""
+    for anchor, seq in found.anchored:
+        if seq >= 0:
+            yield f"  {anchor.digits[:16]}, {anchor.source}: entry {seq}", ""
     for doubt in found.in_doubt:
         yield f"  in doubt: entry {doubt.seq}, {doubt.target}, run {doubt.run}: `remedy resume {doubt.run}`", "yellow"
     for finding in found.findings:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remedy import __version__
+from remedy.cli.clock import SystemClock
 from remedy.cli.options import Common
 from remedy.cli.redact import Redactor
 from remedy.core.errors import RemedyError, UsageError
@@ -38,22 +39,6 @@ if TYPE_CHECKING:  # imported when used: start-up pays for none of them
     from remedy.transports.bulk import Bulk
     from remedy.transports.guard import Sessions
     from remedy.transports.netdev import Platform
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
-
-    def now(self) -> float:
-        """Seconds since 1970, UTC."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 @dataclass(slots=True)
@@ -99,6 +84,13 @@ class World:
                 hint="-i PATH, or REMEDY_INVENTORY=PATH; for the lab: -i inventories/lab, after `remedy lab up`",
             )
         return path
+
+    def has_inventory(self) -> bool:
+        """Whether one is named, or there is one at the usual place."""
+        try:
+            return bool(self.inventory_path())
+        except UsageError:
+            return False
 
     def record_path(self) -> Path:
         """Where the incident record is."""
@@ -312,7 +304,7 @@ class World:
         from remedy.record import incidents  # noqa: PLC0415
 
         if self.options.incident:
-            found = incidents.show(self.record, self.options.incident)
+            found = incidents.find(self.record, self.options.incident)
             if not found.is_open:
                 raise UsageError(f"{found.id} is closed", hint="open another: `remedy incident open TITLE`")
             return found.id
@@ -352,6 +344,18 @@ class World:
         """A new run under an incident, anchored to the record's head."""
         return Context(run=f"R{secrets.token_hex(4)}", incident=incident, anchor=self.record.head()[1][:16])
 
+    def keep_elsewhere(self, *, again: bool = True) -> None:
+        """Send what the record has signed off site, as far as that goes within seconds; never raises for it.
+
+        The inventory is read for it only when something is known to be left; then it is told when it was tried alone.
+        """
+        if self._record is not None:
+            from remedy.cli import act, offsite  # noqa: PLC0415 -- lazily
+
+            known = self._inventory is not None
+            if known or offsite.is_left(self):
+                offsite.afterwards(self, act.screen_of(self.options, self), again=again and known)
+
     def close(self) -> None:
         """Close whatever was opened."""
         for part in (self._bulk, self._sessions, self._record):
@@ -365,6 +369,7 @@ def world(options: Common) -> Iterator[World]:
     made = World(options)
     try:
         yield made
+        made.keep_elsewhere()
     except RemedyError as error:
         error.message, error.where, error.hint = map(made.redact, (error.message, error.where, error.hint))
         raise

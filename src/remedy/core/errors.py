@@ -24,7 +24,7 @@ Leaves to others: printing (the CLI) and wrapping foreign exceptions (the transp
     │   ├── TargetUnfit               25   the target lacks what the action needs
     │   ├── AnswerUnusable            25   the target's answer cannot be understood
     │   └── RecordUnavailable         25   the incident record cannot be written
-    ├── RecordBroken                  26   the incident record does not verify
+    ├── RecordBroken                  26   the incident record or evidence does not verify
     ├── NoValidBackup                 27   every backup of every copy was rejected; nothing was touched
     └── Interrupted                  130   the operator pressed Ctrl-C
 """
@@ -73,7 +73,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     23: "rolled back by the dead-man timer: management is back, the host stays cut off (unless --on-timeout open)",
     24: "approval needed or denied (also: would have to ask, and there is no terminal)",
     25: "refused by a safety limit; nothing was changed",
-    26: "the incident record does not verify",
+    26: "the incident record or evidence does not verify",
     27: "no valid backup: nothing was touched",
     130: "interrupted",
 }
@@ -191,7 +191,7 @@ class RecordUnavailable(Refused):
 
 
 class RecordBroken(RemedyError):
-    """The incident record does not verify."""
+    """The incident record or evidence does not verify."""
 
     exit_code = 26
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from remedy.core.errors import InventoryError, UsageError
-from remedy.inventory import credentials, databases, devices, policy, secrecy, target
+from remedy.inventory import credentials, databases, devices, offsite, policy, secrecy, target
 from remedy.inventory.documents import Vaulted
 from remedy.inventory.findings import Finding, Located, of_error
 
@@ -40,6 +40,7 @@ def findings(inventory: Inventory) -> tuple[Finding, ...]:
     found.extend(_ports(inventory))
     for group in inventory.groups:
         found.extend(_group(inventory, group))
+    found.extend(_elsewhere(inventory))
     clean = secrecy.remover(inventory.in_clear())
     shown = (replace(one, where=clean(one.where), message=clean(one.message), hint=clean(one.hint)) for one in found)
     return tuple(sorted(dict.fromkeys(shown), key=lambda finding: _RANK[finding.severity]))
@@ -58,13 +59,29 @@ def _overall(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
+def _elsewhere(inventory: Inventory) -> Iterator[Finding]:
+    """What is kept off site, and whose signatures count: set for `all`, and for nobody else."""
+    overall = inventory.group_variables("all")
+    for key in offsite.KEYS:
+        named = [(group, inventory.group_variables(group)) for group in inventory.groups if group != "all"]
+        for name, variables in (*named, *((host, inventory.located(host)) for host in inventory.hosts)):
+            if key in variables and variables[key] != overall.get(key):
+                yield Finding("warning", variables[key].where, f"{key} of {name} is ignored", "set it for `all`")
+    try:
+        inventory.record_keys()
+        if places := inventory.offsite():
+            yield from offsite.risks(places, overall[offsite.PLACES].where)
+    except InventoryError as error:
+        yield of_error(error)
+
+
 def _variable(name: str, located: Located) -> Iterator[Finding]:
     if isinstance(located.value, Vaulted):
         yield Finding(
             "info", located.where, f"{name} is encrypted with Ansible Vault: unusable here", "refer to it by command"
         )
         return
-    known = (*policy.KEYS, databases.KEY, *devices.KEYS)
+    known = (*policy.KEYS, databases.KEY, *devices.KEYS, *offsite.KEYS)
     if name.startswith("remedy_") and name not in known and not secrecy.is_secret(name):
         near = difflib.get_close_matches(name, known, n=1)
         yield Finding(

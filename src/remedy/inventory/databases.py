@@ -19,11 +19,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from remedy.backups import times
 from remedy.backups.values import Copy, Database, Keys, Promises, Question, Unit
 from remedy.core.errors import InventoryError, UsageError
+from remedy.inventory import buckets
 from remedy.inventory.findings import Finding
 from remedy.inventory.nested import Around, Setting
 
@@ -49,13 +49,11 @@ _LONGEST_SCHEMA: Final = 64 - len("__undo")
 _SYSTEM: Final = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
 _NAME: Final = re.compile(r"\w[\w.-]{0,63}\Z")
 _UNIT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\\-]{0,254}\Z")
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}\Z")
 _CLOCK: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]\Z")
 _SELECT: Final = re.compile(r"\s*\(*\s*(?:select|with)\b[^;]*;?\s*\Z", re.IGNORECASE)
 _CIPHER: Final = re.compile(r"-aes-(?:128|192|256)-(?:cbc|ctr)\Z")
 _OPENSSL: Final = frozenset({"-pbkdf2", "-a", "-base64", "-salt", "-nosalt"})
 _OPENSSL_VALUES: Final = {"-iter": re.compile(r"[1-9][0-9]{0,8}\Z"), "-md": re.compile(r"[a-z0-9-]{2,20}\Z")}
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +107,7 @@ def risks(database: Database, where: str) -> Iterator[Finding]:
     if not any(copy.off_site for copy in copies):
         yield Finding("warning", where, f"{what} has no copy off site", "mark the far copy with off_site: true")
     for copy in copies:
-        url = urlsplit(copy.endpoint)
-        if url.scheme == "http" and url.hostname not in _LOOPBACK:
+        if buckets.in_clear(copy.endpoint):
             text = f"copy {copy.name} of {what} is reached without TLS: data can be read on the way"
             yield Finding("warning", where, text, "use https://")
 
@@ -184,10 +181,10 @@ def _copy(at: Setting) -> Copy:
         "off_site": Setting.flag,
         "host": Setting.host,
         "path": Setting.path,
-        "endpoint": _endpoint,
-        "bucket": lambda one: one.text("the name of a bucket", _BUCKET),
-        "prefix": _prefix,
-        "region": lambda one: one.text("the name of a region", _BUCKET),
+        "endpoint": buckets.endpoint,
+        "bucket": lambda one: one.text("the name of a bucket", buckets.BUCKET),
+        "prefix": buckets.prefix,
+        "region": lambda one: one.text("the name of a region", buckets.BUCKET),
         "versioned": Setting.flag,
         "access_key": Setting.secret,
         "secret_key": Setting.secret,
@@ -196,26 +193,6 @@ def _copy(at: Setting) -> Copy:
     if "path" in given:
         made.setdefault("host", at.around.host)
     return Copy(**made)  # type: ignore[arg-type]
-
-
-def _endpoint(at: Setting) -> str:
-    text = at.text("a URL")
-    expected, hint = "a URL such as https://s3.example.net", "no path, no login; keys go into access_key and secret_key"
-    try:
-        url = urlsplit(text)
-        fine = url.scheme in {"http", "https"} and url.hostname and (url.port is None or url.port > 0)
-    except ValueError:
-        fine = False
-    if not fine or "@" in text or url.query or url.fragment or url.path.strip("/"):
-        at.wrong(expected, hint, secret="@" in text)
-    return text.rstrip("/")
-
-
-def _prefix(at: Setting) -> str:
-    text = at.text("a prefix")
-    if text.startswith("/") or ".." in text.split("/"):
-        at.wrong("a prefix without '/' at its beginning and without '..'", "write it as it is in the bucket: db01/")
-    return text
 
 
 def _unit(at: Setting) -> Unit:

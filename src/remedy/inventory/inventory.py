@@ -15,8 +15,9 @@ from typing import Final
 
 from remedy.backups.values import Database
 from remedy.core.errors import InventoryError, UnknownTarget
+from remedy.core.offsite import Offsite
 from remedy.core.values import Target
-from remedy.inventory import credentials, jump, nested, secrecy, target
+from remedy.inventory import credentials, jump, nested, offsite, secrecy, target
 from remedy.inventory import databases as declarations
 from remedy.inventory import devices as network
 from remedy.inventory import policy as policies
@@ -361,6 +362,22 @@ class Inventory:
             raise errors[0]
         there = ", ".join(found) or f"none: {declarations.KEY} is not set for any host"
         raise UnknownTarget(f"there is no database {name!r}", hint=f"there is {there}")
+
+    @credentials.unshown
+    def offsite(self) -> tuple[Offsite, ...]:
+        """The places elsewhere that keep copies nobody can take away. Raises InventoryError."""
+        return offsite.places(self._overall())
+
+    @credentials.unshown
+    def record_keys(self) -> tuple[str, ...]:
+        """Fingerprints of the keys whose signatures under the record count. Raises InventoryError."""
+        return offsite.fingerprints(self._overall())
+
+    def _overall(self) -> nested.Around:
+        """What is set for `all` alone: it belongs to no host."""
+        variables = self._layer(frozenset())
+        renderer = Renderer(variables, magic={}, environ=self._environ)
+        return nested.Around("all", variables, renderer, self.hosts, self.locate)
 
     def check(self) -> tuple[Finding, ...]:
         """Everything there is to say about the inventory, errors first."""

@@ -131,6 +131,9 @@ _UNITS: Final[Mapping[str, Unit]] = {
     "dns": Unit(
         "dns", "name server", "/usr/sbin/dnsmasq --keep-in-foreground --conf-file=/etc/remedy-lab/dnsmasq.conf"
     ),
+    "tsa": Unit(
+        "authority", "time stamp authority", f"/usr/bin/python3 -I {PROGRAMS}/authority.py /var/lib/authority 3161"
+    ),
     "till": Unit("till", "the shop's tills", f"/usr/bin/python3 -I {PROGRAMS}/till.py"),
 }
 

@@ -141,7 +141,7 @@ class Host:
 _FIXED = (
     Host("fw01", "management", 254, ("firewall",), {"ssh": 22, "dns": 53, "cli": 2222}),
     Host("attacker", "outside", 66, ("vantage",), {"ssh": 22, "c2": 4444}),
-    Host("offsite", "outside", 80, ("s3",), {"ssh": 22, "s3": 9000}),
+    Host("offsite", "outside", 80, ("s3",), {"ssh": 22, "s3": 9000, "tsa": 3161}),
     Host("web01", "dmz", 11, ("web",), {"ssh": 22, "http": 80}),
     Host("web02", "dmz", 12, ("web", "vantage"), {"ssh": 22, "http": 80}),
     Host("legacy01", "dmz", 13, ("legacy", "vantage"), {"ssh": 22, "http": 80}, iptables_only=True),

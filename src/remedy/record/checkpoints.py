@@ -38,6 +38,7 @@ NAMESPACE: Final = "remedy-checkpoint-v1"
 #: Who signs, in allowed_signers files.
 IDENTITY: Final = "remedy-record"
 
+_ORIGIN: Final = "remedy-record/"
 _BODY: Final = re.compile(
     r"(remedy-record/[0-9a-f]+)\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n"
     r"number ([1-9][0-9]{0,17})\nhead ([0-9a-f]{64})\ntime ([0-9TZ:.-]+)\n"
@@ -79,7 +80,12 @@ class Signed:
 
 def origin(record_id: str) -> str:
     """The first line of every checkpoint of one record."""
-    return f"remedy-record/{record_id}"
+    return f"{_ORIGIN}{record_id}"
+
+
+def is_one(text: str) -> bool:
+    """Whether a text means to be a checkpoint."""
+    return text.startswith(_ORIGIN)
 
 
 def parse(body: str, *, where: str = "") -> Checkpoint:
@@ -114,9 +120,10 @@ def opened(signed: Signed) -> tuple[Checkpoint, sshsig.PublicKey]:
     return checkpoint, sshsig.verify(signed.body.encode(), signed.signature, namespace=NAMESPACE)
 
 
-def stored(db: sqlite3.Connection, *, after: int = 0) -> list[Signed]:
-    """The checkpoints in the database with a number above `after`, in order."""
-    rows = db.execute("SELECT number, body, signature FROM checkpoint WHERE number > ? ORDER BY number", (after,))
+def stored(db: sqlite3.Connection, *, after: int = 0, most: int = -1) -> list[Signed]:
+    """The checkpoints in the database with a number above `after`, in order; at most so many, all when negative."""
+    query = "SELECT number, body, signature FROM checkpoint WHERE number > ? ORDER BY number LIMIT ?"
+    rows = db.execute(query, (after, most))  # a negative limit is none
     return [_stored(row) for row in rows]
 
 
@@ -142,6 +149,17 @@ def file_numbers(record: Path) -> list[int]:
     if not directory.is_dir():
         return []
     return sorted(int(match[1]) for path in directory.iterdir() if (match := _FILE.fullmatch(path.name)))
+
+
+def is_written(record: Path, number: int) -> bool:
+    """Whether the files of a checkpoint are there. Raises RecordUnavailable when the folder cannot be looked into."""
+    path = _path(record, number)
+    try:
+        return path.exists()
+    except OSError as error:
+        raise RecordUnavailable(
+            f"the checkpoint files cannot be read: {error.strerror}", where=str(path.parent), hint="check its owner"
+        ) from error
 
 
 def read_file(record: Path, number: int) -> Signed:

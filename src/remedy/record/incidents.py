@@ -7,7 +7,7 @@ its entries say. Leaves to others: writing (journal) and what runs do under an i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 
 from remedy.core.canon import Json
@@ -66,29 +66,30 @@ def list(journal: Journal) -> tuple[Incident, ...]:  # noqa: A001 -- `incidents.
     return tuple(found.values())
 
 
-def show(journal: Journal, incident: str) -> Incident:
-    """One incident with all its entries. Raises UsageError when there is none of that name."""
-    entries = tuple(journal.entries(incident=incident)) if incident else ()  # an empty filter is none
-    seen: Incident | None = None
-    for entry in entries:
-        if entry.kind in {OPEN_KIND, CLOSE_KIND}:
-            seen = _after(seen, entry)
+def find(journal: Journal, incident: str) -> Incident:
+    """One incident, without its entries. Raises UsageError when there is none of that name."""
+    seen = next((one for one in list(journal) if one.id == incident), None)
     if seen is None:
         raise UsageError(f"there is no incident {incident!r}", hint="`remedy incident list` shows them all")
-    return Incident(seen.id, seen.title, seen.severity, seen.opened, seen.closed, entries)
+    return seen
+
+
+def show(journal: Journal, incident: str) -> Incident:
+    """One incident with all its entries. Raises UsageError when there is none of that name."""
+    return replace(find(journal, incident), entries=tuple(journal.entries(incident=incident)))
 
 
 def note(journal: Journal, incident: str, text: str) -> Entry:
     """Add a remark, to a closed incident too. Raises UsageError when there is no such incident or no text."""
     if not text.strip():
         raise UsageError("a note needs a text", where=incident)
-    show(journal, incident)
+    find(journal, incident)
     return journal.append(NOTE_KIND, {"text": text}, incident=incident)
 
 
 def close(journal: Journal, incident: str, summary: str = "") -> Entry:
     """Close an incident. Raises UsageError when there is none of that name or it is closed already."""
-    seen = show(journal, incident)
+    seen = find(journal, incident)
     if not seen.is_open:
         raise UsageError(f"closed already, at {seen.closed}", where=incident)
     return journal.append(CLOSE_KIND, {"summary": summary}, incident=incident, key=f"{CLOSE_KIND}:{incident}")

@@ -3,35 +3,37 @@
 Decides when an entry counts as written (its transaction is committed and flushed) and who commits: of all the threads
 that append at the same time, one commits for all, so a hundred appends cost one flush. Processes take turns by
 `BEGIN IMMEDIATE`.
-Leaves to others: the format (chain), the tables (schema), what an entry means (engine, incidents), checking (verify).
+Leaves to others: the format (chain), the tables (schema), who signs (signing), what an entry means (engine, incidents),
+checking (verify).
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from remedy.core.canon import Json, canonical
-from remedy.core.errors import RecordBroken, RecordUnavailable, RemedyError
+from remedy.core.errors import RecordUnavailable, RemedyError
 from remedy.core.values import Entry
-from remedy.record import checkpoints, keys, leases, sshsig
+from remedy.record import checkpoints, endings, keys, leases, sshsig
 from remedy.record.actor import Actor
 from remedy.record.appending import Draft, Tail
-from remedy.record.chain import COLUMNS, DAMAGED, ZERO, linked, stamp
+from remedy.record.chain import COLUMNS, ZERO, Link, linked, stamp
+from remedy.record.checkpoints import Signed
 from remedy.record.leases import Lease
 from remedy.record.scrub import Redact, one_line, scrub
+from remedy.record.signing import Put, Signing, identity
 from remedy.record.store import connect, errors_named, open_writing
 
 #: Seconds to wait for another process's transaction before giving up.
 LOCK_SECONDS: Final = 10.0
-#: The kind of the entry that announces a signing key.
-KEY_KIND: Final = "signing-key"
 #: The kind of the entries that leases leave.
 LEASE_KIND: Final = "lease"
 _PAGE: Final = 256
@@ -71,14 +73,14 @@ class Record:
         self._writer, self._reader, self._wait = writer, reader, wait
         self._actor, self._actor_text = actor, actor.text
         self._process = leases.this_process(actor.machine, actor.pid)
-        self._key_dir, self._redact = key_dir, redact
+        self._redact = redact
+        self._signing = Signing(path, key_dir, clock, entropy)
         self._pid = os.getpid()
         self._mutex = threading.Lock()  # guards _queue
         self._turn = threading.Lock()  # held by the thread that writes
         self._reading = threading.Lock()  # held by the thread that reads
         self._queue: list[_Waiting] = []
         self._trusted: tuple[int, str] = (0, ZERO)
-        self._announced = ""
 
     @classmethod
     def open(
@@ -161,16 +163,28 @@ class Record:
         self, *, incident: str = "", run: str = "", kinds: Iterable[str] = (), after: int = 0
     ) -> Iterator[Entry]:
         """Entries in order, filtered by whatever is given, up to what was newest when the first was asked for."""
-        wanted = [("incident", incident), ("run", run)]
+        wanted = [("incident", one_line(incident)), ("run", one_line(run))]
         clauses = "".join(f" AND {name} = ? AND {name} != ''" for name, value in wanted if value)
-        values = [one_line(value) for _, value in wanted if value]
-        if names := tuple(kinds):
-            clauses += f" AND kind IN ({','.join('?' * len(names))})"
-        query = f"SELECT {COLUMNS} FROM entry WHERE seq > ? AND seq <= ?{clauses} ORDER BY seq LIMIT {_PAGE}"  # noqa: S608 -- only constants
+        values = [value for _, value in wanted if value]
+        names = sorted({*kinds})
         last, _ = self.head()
-        while rows := self._rows(query, (after, last, *values, *names)):
+        if run and names:  # a run has few entries, a kind many: `+` keeps SQLite from looking at all of a kind
+            streams = [
+                self._links(f"{clauses} AND +kind IN ({','.join('?' * len(names))})", [*values, *names], after, last)
+            ]
+        elif names:  # each kind in order by its index, instead of sorting what is left for every page
+            streams = [self._links(f"{clauses} AND kind = ?", [*values, name], after, last) for name in names]
+        else:
+            streams = [self._links(clauses, values, after, last)]
+        for link in heapq.merge(*streams, key=lambda link: link.seq):
+            yield link.entry()
+
+    def _links(self, clauses: str, values: Sequence[str], after: int, last: int) -> Iterator[Link]:
+        """Stored entries after one and up to another, in order, a page at a time."""
+        query = f"SELECT {COLUMNS} FROM entry WHERE seq > ? AND seq <= ?{clauses} ORDER BY seq LIMIT {_PAGE}"  # noqa: S608 -- only constants
+        while rows := self._rows(query, (after, last, *values)):
             for row in rows:
-                yield linked(row, where=str(self.path)).entry()
+                yield linked(row, where=str(self.path))
             after = rows[-1][0]
 
     def head(self) -> tuple[int, str]:
@@ -212,38 +226,51 @@ class Record:
         The files next to the record are written too, those that a crash left unwritten included. Raises
         RecordUnavailable, also when only the files could not be written.
         """
-        key = keys.load_or_make(self._key_dir, entropy=self.entropy)
-        self._announce(sshsig.public_key(key))
         with self._transaction() as tail:
-            last = checkpoints.newest(self._writer)
-            signed = last if last and checkpoints.parse(last.body, where=str(self.path)).head == tail.hash else None
-            if signed is None:
-                record_id = self._identity()
-                signed = checkpoints.sign(
-                    checkpoints.Checkpoint(
-                        checkpoints.origin(record_id),
-                        tail.seq,
-                        tail.frontier.root(),
-                        last.number + 1 if last else 1,
-                        tail.hash,
-                        stamp(self.clock()),
-                    ),
-                    key,
-                )
-                row = (signed.number, tail.seq, signed.body, signed.signature)
-                self._writer.execute("INSERT INTO checkpoint (number, size, body, signature) VALUES (?,?,?,?)", row)
+            signed = self._signing.checkpoint(self._writer, tail, self._putter(tail))
         self._write_missing(signed)
         return signed.text
 
-    def _identity(self) -> str:
-        rows = self._writer.execute("SELECT id FROM identity").fetchall()
-        if len(rows) != 1:
-            raise RecordBroken("the record has lost its name", where=str(self.path), hint=DAMAGED)
-        return str(rows[0][0])
+    def end_key(self, why: str, reason: str) -> str:
+        """End the key that signs, as `endings.RETIRED` or `endings.STOLEN`; returns the fingerprint of the next one.
+
+        A retired key signs what there is once more and vouches for the next; then the next signs. A crash at any
+        moment leaves either the old key signing or the end on record, and the next checkpoint goes on from there.
+        Raises RecordUnavailable.
+        """
+        if why == endings.RETIRED:
+            self.checkpoint()
+        keys.prepare_next(self._signing.key_dir, entropy=self.entropy)  # on disk before the record names it
+        with self._transaction() as tail:
+            following = self._signing.end(self._writer, tail, self._putter(tail), why=why, reason=reason)
+        keys.take_next(self._signing.key_dir, following)
+        self.checkpoint()
+        return following
+
+    def checkpoints(self, *, after: int = 0) -> Iterator[Signed]:
+        """The signed checkpoints with a number above `after`, in order."""
+        self._refuse_fork()
+        while True:
+            with self._reading, errors_named(self.path, self._wait):
+                page = checkpoints.stored(self._reader, after=after, most=_PAGE)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].number
+
+    def newest_checkpoint(self) -> int:
+        """The number of the newest checkpoint, 0 when nothing is signed."""
+        rows = self._rows("SELECT max(number) FROM checkpoint", ())
+        return int(rows[0][0] or 0)
+
+    def identity(self) -> str:
+        """The record's random id, which every checkpoint of it names."""
+        with self._reading, errors_named(self.path, self._wait):
+            return identity(self._reader, self.path)
 
     def fingerprint(self) -> str:
         """`SHA256:…` of the signing key, which is made if there is none. Raises RecordUnavailable."""
-        return sshsig.public_key(keys.load_or_make(self._key_dir, entropy=self.entropy)).fingerprint
+        return sshsig.public_key(keys.load_or_make(self._signing.key_dir, entropy=self.entropy)).fingerprint
 
     def _draft(self, kind: str, body: Mapping[str, Json], *, incident: str, run: str, key: str) -> Draft:
         text = canonical(scrub(dict(body), self._redact)).decode()
@@ -322,49 +349,26 @@ class Record:
         leases.store(self._writer, Lease(target, run, holder, since, self._process))
         tail.put(self._draft(LEASE_KIND, body, incident="", run=run, key=""))
 
-    def _announce(self, public: sshsig.PublicKey) -> None:
-        if self._announced != public.fingerprint:
-            body: dict[str, Json] = {"fingerprint": public.fingerprint, "public": public.line}
-            self.append(KEY_KIND, body, incident="", key=f"{KEY_KIND}:{public.fingerprint}")
-            self._announced = public.fingerprint
+    def _putter(self, tail: Tail) -> Put:
+        return lambda kind, body, key: tail.put(self._draft(kind, body, incident="", run="", key=key))
 
-    def _write_missing(self, signed: checkpoints.Signed) -> None:
-        """Write this checkpoint's files, and those of earlier ones that a crash left unwritten."""
-        try:
-            there = checkpoints.file_numbers(self.path)
-        except OSError as error:
-            raise RecordUnavailable(
-                f"the checkpoint files cannot be read: {error.strerror}", where=str(checkpoints.folder(self.path))
-            ) from error
-        with self._reading, errors_named(self.path, self._wait):
-            missing = checkpoints.stored(self._reader, after=there[-1] if there else 0)
-        for each in missing or [signed]:
-            checkpoints.write_files(self.path, each)
+    def _write_missing(self, signed: Signed) -> None:
+        def stored(after: int) -> list[Signed]:
+            with self._reading, errors_named(self.path, self._wait):
+                return checkpoints.stored(self._reader, after=after)
+
+        self._signing.write_missing(signed, stored)
         with self._turn, errors_named(self.path, self._wait):  # what is signed no longer depends on the -wal file
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _refuse_cut(self) -> None:
         """Refuse to continue a record that lost what its checkpoint files still show."""
-        try:
-            there = checkpoints.file_numbers(self.path)
-        except OSError as error:
-            raise RecordUnavailable(f"cannot be read: {error.strerror}", where=str(self.path.parent)) from error
         with self._reading, errors_named(self.path, self._wait):
             self._reader.execute("BEGIN")  # both questions to one snapshot; no lock is waited for
             try:
-                last = checkpoints.newest(self._reader)
-                seq = self._tail(self._reader).seq
+                self._signing.refuse_cut(self._reader, self._tail(self._reader).seq)
             finally:
                 self._reader.execute("ROLLBACK")
-        size, known = (checkpoints.parse(last.body, where=str(self.path)).size, last.number) if last else (0, 0)
-        if (there and there[-1] > known) or size > seq:
-            kept = checkpoints.folder(self.path)
-            raise RecordBroken(
-                f"entries were cut off: checkpoint {max(there[-1] if there else 0, known)} is there, "
-                f"but the record has {known} checkpoints and {seq} entries",
-                where=str(self.path),
-                hint=f"`remedy incident verify` shows the extent; to start anew, move the folder {kept} away",
-            )
 
     def _rows(self, query: str, values: tuple[int | str, ...]) -> list[tuple[Any, ...]]:
         self._refuse_fork()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from remedy.core.errors import RecordBroken
+from remedy.record.anchors import Anchor
 
 #: Every kind of damage, and what it means.
 DAMAGE: Final[dict[str, str]] = {
@@ -30,6 +31,9 @@ DAMAGE: Final[dict[str, str]] = {
     "checkpoint-edited": "a checkpoint and its copy differ",
     "key-changed": "a key signed that is not the trusted one",
     "key-unannounced": "a key signed that no earlier entry names",
+    "key-ended": "a key signed more entries than there were when it ended",
+    "ending-missing": "a key has ended, as it says itself elsewhere, and the record does not know it",
+    "anchor-missing": "something outside names an entry that the record does not have",
     "frontier": "the stored tree does not fit the entries: the next append will refuse",
 }
 #: Every kind of remark.
@@ -37,12 +41,19 @@ REMARKS: Final[dict[str, str]] = {
     "clock-back": "an entry's time is before that of the entry before it",
     "unsigned": "entries newer than the last checkpoint, which nothing protects against a rebuild",
     "file-missing": "a checkpoint is in the database but its file is not next to it",
+    "key-stolen": "a key was stolen: of what it signed, only copies that were elsewhere before prove anything",
+    "late": "a checkpoint came elsewhere long after, or before, the time that it states",
 }
+#: The last entry of a range that goes on to an end nobody knows.
+OPEN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found, about entries `first` to `last` (both included; 0 when it is about none in particular)."""
+    """One thing found, about entries `first` to `last` (both included; 0 when it is about none in particular).
+
+    A range whose end nobody knows has `OPEN` as its last.
+    """
 
     kind: str
     first: int
@@ -58,6 +69,8 @@ class Finding:
         """`entries 5-7: …`."""
         if not self.first:
             return self.text
+        if self.last == OPEN:
+            return f"entries from {self.first} on: {self.text}"
         span = f"entry {self.first}" if self.first == self.last else f"entries {self.first}-{self.last}"
         return f"{span}: {self.text}"
 
@@ -85,6 +98,8 @@ class Report:
     fingerprints: tuple[str, ...]
     findings: tuple[Finding, ...]
     in_doubt: tuple[Doubt, ...]
+    #: Number of the entry that each anchor names, in the order given; -1 when the record has none.
+    anchored: tuple[tuple[Anchor, int], ...] = ()
 
     @property
     def damage(self) -> tuple[Finding, ...]:
@@ -121,7 +136,7 @@ class Findings:
         """
         for at in range(len(self._found) - 1, max(len(self._found) - 6, -1), -1):
             near = self._found[at]
-            if near.kind == kind and first and near.last in {first - 1, first}:
+            if near.kind == kind and first and last != OPEN and near.last in {first - 1, first}:
                 self._found[at] = Finding(kind, near.first, max(near.last, last), near.text)
                 return
         self._found.append(Finding(kind, first, last, text))

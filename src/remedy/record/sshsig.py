@@ -83,9 +83,18 @@ def sign(private: Ed25519PrivateKey, message: bytes, *, namespace: str) -> str:
         + _string(_HASH)
         + _string(signature)
     )
-    text = base64.b64encode(blob).decode()
-    lines = [text[i : i + _WIDTH] for i in range(0, len(text), _WIDTH)]
-    return "\n".join([_BEGIN, *lines, _END, ""])
+    return _armored(blob)
+
+
+def is_canonical(armored: str) -> bool:
+    """Whether it is written, to the last character, as ssh-keygen writes it.
+
+    `verify` is content with other line ends, and with base64 whose spare bits are set: in evidence those are changes.
+    """
+    try:
+        return armored == _armored(_decode("".join(armored.strip().splitlines()[1:-1])))
+    except RecordBroken:
+        return False
 
 
 def verify(message: bytes, armored: str, *, namespace: str) -> PublicKey:
@@ -117,6 +126,12 @@ def verify(message: bytes, armored: str, *, namespace: str) -> PublicKey:
     except (InvalidSignature, ValueError) as error:
         raise RecordBroken("the signature does not fit the text it stands for") from error
     return key
+
+
+def _armored(blob: bytes) -> str:
+    text = base64.b64encode(blob).decode()
+    lines = [text[i : i + _WIDTH] for i in range(0, len(text), _WIDTH)]
+    return "\n".join([_BEGIN, *lines, _END, ""])
 
 
 def _to_be_signed(message: bytes, namespace: str) -> bytes:

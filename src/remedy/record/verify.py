@@ -1,8 +1,8 @@
 """Checks a whole record, reading only.
 
 Decides what counts as damage: every entry is computed again, the chain and the Merkle tree are rebuilt in one pass, and
-compared with the checkpoints in the database, in the files next to it, and in copies held elsewhere.
-What it cannot see: a tail cut off, or a record rebuilt from nothing, when no checkpoint from before is compared with.
+compared with the checkpoints in the database, in the files next to it, in copies held elsewhere, and with anchors.
+What it cannot see: a tail cut off, or a record rebuilt from nothing, when nothing from outside is compared with.
 Leaves to others: what to do about it.
 """
 
@@ -19,41 +19,56 @@ from pathlib import Path
 from typing import Final
 
 from remedy.core.errors import RecordBroken
-from remedy.record import sshsig
+from remedy.record import endings, sshsig
+from remedy.record.anchors import DIGITS, Anchor
 from remedy.record.chain import COLUMNS, ZERO, Link
-from remedy.record.journal import KEY_KIND
 from remedy.record.merkle import Frontier
-from remedy.record.report import Doubt, Findings, Report
+from remedy.record.report import OPEN, Doubt, Findings, Report
 from remedy.record.schema import expected
-from remedy.record.store import ATTEMPTS, reading, stamp
-from remedy.record.witness import Witness
+from remedy.record.signing import KEY_KIND
+from remedy.record.store import ATTEMPTS, reading, stamp, untorn
+from remedy.record.witness import Held, Witness
 
 _REMEMBERED: Final = 4096  # hashes looked back at, to say where a moved entry came from
 _NEIGHBOURS: Final = 8  # numbers tried on both sides, for the same
 _ALL: Final = f"SELECT {COLUMNS} FROM entry ORDER BY seq"  # noqa: S608 -- a constant
 
 
-def verify(path: Path, *, trusted: Collection[str] = (), held: Iterable[str] = ()) -> Report:
+def verify(
+    path: Path, *, trusted: Collection[str] = (), held: Iterable[Held] = (), anchors: Iterable[Anchor] = ()
+) -> Report:
     """Check the record at `path`; nothing is written, read-only media work. Time grows with the entries, memory not.
 
     `trusted` are fingerprints of the keys that may sign; without any, the first key that the record announces is
-    trusted and every other is a finding. `held` are texts of signed checkpoints kept elsewhere.
+    trusted and every other is a finding, but for those that follow a trusted one which retired. `held` are checkpoints
+    and ends of keys that were kept elsewhere, `anchors` what was found in things that remedy has left behind.
     Raises RecordUnavailable when there is no record at `path`, or one of another format.
     """
-    copies = tuple(held)
+    copies, named = tuple(held), tuple(anchors)
     for attempt in range(ATTEMPTS):
         before = stamp(path)
-        report = _Check(path, trusted, copies).run()
+        report = _Check(path, trusted, copies, named).run()
         if report.ok or stamp(path) == before or attempt == ATTEMPTS - 1:
             break  # else somebody wrote meanwhile, and a snapshot without locks may have been torn
     return report
 
 
+def numbers_of(path: Path, incident: str) -> list[int]:
+    """The numbers of an incident's entries, in order; reads only. Raises RecordUnavailable, RecordBroken."""
+    query = "SELECT seq FROM entry WHERE incident = ? AND incident != '' ORDER BY seq"
+    return untorn(path, lambda db: [row[0] for row in db.execute(query, (incident,))])
+
+
 class _Check:
     """One pass over one record."""
 
-    def __init__(self, path: Path, trusted: Collection[str], held: tuple[str, ...]) -> None:
-        self.path, self.trusted, self.held = path, tuple(trusted), held
+    def __init__(
+        self, path: Path, trusted: Collection[str], held: tuple[Held, ...], anchors: tuple[Anchor, ...]
+    ) -> None:
+        self.path, self.trusted, self.held, self.anchors = path, tuple(trusted), held, anchors
+        self.starts = {anchor.digits[:DIGITS] for anchor in anchors}
+        self.named: dict[str, int] = {ZERO: 0} if ZERO[:DIGITS] in self.starts else {}  # hash -> number, where asked
+        self.runs: dict[str, int] = {anchor.run: 0 for anchor in anchors if anchor.run}  # first entry of each
         self.found = Findings()
         self.entries, self.head, self.time = 0, ZERO, ""
         self.tree = Frontier()
@@ -61,7 +76,7 @@ class _Check:
         self.recent: OrderedDict[str, int] = OrderedDict()  # hash -> number the entry was written with
         self.suspect = False  # the entry before has a finding of its own: its link says nothing more
         self.moved = False  # the entry before was renumbered
-        self.doubts: dict[tuple[str, str], Doubt] = {}
+        self.doubts: dict[str, dict[str, Doubt]] = {}  # by run, then by target
         self.keys: dict[str, int] = {}  # fingerprint -> number of the entry that announced it
 
     def run(self) -> Report:
@@ -72,6 +87,7 @@ class _Check:
         except RecordBroken as error:
             self.found.add("unreadable", 0, 0, error.message)
         signed = witness.finish(self.entries, keys=self.keys, trusted=self.trusted)
+        anchored = tuple((anchor, self._anchored(anchor, signed)) for anchor in self.anchors)
         if signed < self.entries:
             self.found.add("unsigned", signed + 1, self.entries, "not covered by a checkpoint")
         return Report(
@@ -82,7 +98,8 @@ class _Check:
             signed,
             witness.fingerprints,
             self.found.all(),
-            tuple(sorted(self.doubts.values(), key=lambda doubt: doubt.seq)),
+            tuple(sorted((one for run in self.doubts.values() for one in run.values()), key=lambda doubt: doubt.seq)),
+            anchored,
         )
 
     def _read(self, db: sqlite3.Connection, witness: Witness) -> None:
@@ -92,12 +109,14 @@ class _Check:
             self._schema(db)
             witness.load(db)
             for row in db.execute(_ALL):
-                self._entry(Link(row[0], *(str(value) for value in row[1:])))
+                self._entry(Link(row[0], *(str(value) for value in row[1:])), witness)
                 witness.compare(self.entries, self.tree, self.head, consistent=self.expected == self.entries + 1)
             self._duplicates(db)
             self._frontier(db)
         except sqlite3.Error as error:
             self.found.add("unreadable", 0, 0, f"after entry {self.expected - 1} the file cannot be read: {error}")
+        with contextlib.suppress(sqlite3.Error):  # said already
+            witness.drain()
 
     def _schema(self, db: sqlite3.Connection) -> None:
         """Compare tables, indexes and triggers with the record's own, then let SQLite check its pages."""
@@ -111,7 +130,7 @@ class _Check:
             if line != "ok":
                 self.found.add("unreadable", 0, 0, f"SQLite's integrity check says: {line}")
 
-    def _entry(self, link: Link) -> None:
+    def _entry(self, link: Link, witness: Witness) -> None:
         """One entry, against its own hashes and against the one before."""
         if link.seq > self.expected:
             self.found.add("missing", self.expected, link.seq - 1, "gone from the record")
@@ -130,8 +149,12 @@ class _Check:
         self.recent.setdefault(link.hash, link.seq)
         if len(self.recent) > _REMEMBERED:
             self.recent.popitem(last=False)
+        if link.hash[:DIGITS] in self.starts:
+            self.named[link.hash] = link.seq
+        if self.runs.get(link.run) == 0:
+            self.runs[link.run] = link.seq
         if not suspect:
-            self._meaning(link)
+            self._meaning(link, witness)
 
     def _self_check(self, link: Link) -> bool:
         """Report an entry that is not what its hashes say; True when there was something."""
@@ -161,8 +184,10 @@ class _Check:
         found = (n for n in candidates if n != link.seq and _computed(replace(link, seq=n)) == link.hash)
         return next(found, None)
 
-    def _meaning(self, link: Link) -> None:
-        """Keep book of intents in doubt and of announced keys."""
+    def _meaning(self, link: Link, witness: Witness) -> None:
+        """Keep book of intents in doubt, of announced keys, and of those that have ended."""
+        if link.kind == endings.KIND:
+            witness.ended(link.body, link.seq)
         if link.kind not in {"intent", "outcome", KEY_KIND}:
             return
         try:
@@ -178,10 +203,31 @@ class _Check:
             return
         target = str(body.get("target", ""))
         if link.kind == "intent":
-            self.doubts[(link.run, target)] = Doubt(link.seq, link.incident, link.run, target, link.time)
+            doubt = Doubt(link.seq, link.incident, link.run, target, link.time)
+            self.doubts.setdefault(link.run, {})[target] = doubt
             return
-        for key in [key for key in self.doubts if key[0] == link.run and target in {"", key[1]}]:
-            del self.doubts[key]
+        if target in self.doubts.get(link.run, ()):
+            del self.doubts[link.run][target]
+        if not (target and self.doubts.get(link.run)):
+            self.doubts.pop(link.run, None)
+
+    def _anchored(self, anchor: Anchor, signed: int) -> int:
+        """The number of the entry that an anchor names; -1 when there is none, which is then a finding."""
+        found = next((seq for name, seq in self.named.items() if name.startswith(anchor.digits)), -1)
+        if found >= 0:
+            return found
+        begun = self.runs.get(anchor.run, 0)
+        if begun:
+            first, last = 1 + max((seq for seq in self.named.values() if seq < begun), default=0), begun - 1
+            last = max(first, last)
+            text = f"rewritten: run {anchor.run} began after an entry {anchor.digits[:DIGITS]} ({anchor.source})"
+        else:
+            first, last = self.expected, OPEN
+            text = f"gone: none is {anchor.digits[:DIGITS]}, which {anchor.source} names; the record ends before it"
+            if signed < self.entries:
+                text += f", or entries after {signed}, which nothing signs, were rewritten"
+        self.found.add("anchor-missing", first, last, text)
+        return -1
 
     def _duplicates(self, db: sqlite3.Connection) -> None:
         query = "SELECT key, min(seq), max(seq) FROM entry WHERE key != '' GROUP BY key HAVING count(*) > 1"

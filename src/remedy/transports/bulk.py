@@ -49,6 +49,7 @@ _BOOT: Final = shlex.quote(
     'IFS= read -r f; n=$(printf "\\nx"); n=${n%x}; s=; '
     'while IFS= read -r l; do [ "$l" = "$f" ] && eval "$s"; s="$s$l$n"; done; exit 1'
 )
+_WAIT: Final = ("sh", "-c", "while read -r _; do :; done")
 # Run by sudo: skips the password where sudo did not take it, and what else comes before the fence.
 _ROOT: Final = (
     'PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"; LC_ALL=C; export PATH LC_ALL; '
@@ -139,8 +140,8 @@ class Bulk:
                 if door.running is not None:
                     door.running.close()
                     door.running = None
-                # A program that waits for input which never comes keeps the connection.
-                door.running = self._run(target, Command(("cat",), root=False), door=door)
+                # A shell that waits for input which never comes keeps the connection, whatever `cat` is there.
+                door.running = self._run(target, Command(_WAIT, root=False), door=door)
             return door.socket
 
     def _run(

@@ -57,8 +57,9 @@ class Errors:
         self._tail = b""
         #: What came first, marks included: enough to tell why a program never ran.
         self.raw = b""
-        #: The program's own last words.
+        #: The program's own last words, and how many bytes of them there were in all.
         self.said = bytearray()
+        self.count = 0
         #: The program's exit status, once it has ended.
         self.status: int | None = None
 
@@ -82,6 +83,7 @@ class Errors:
                 self.status, self._tail = int(mark[2]), b""
                 return
             self.said.clear()
+            self.count = 0
             start = look
         hold = at if at >= 0 else max(start, len(data) - len(self._nonce) + 1)
         self._keep(data[start:hold])
@@ -93,6 +95,7 @@ class Errors:
         self._tail = b""
 
     def _keep(self, data: bytes) -> None:
+        self.count += len(data)
         self.said += data[-TAIL:]
         del self.said[:-TAIL]
 
@@ -139,6 +142,15 @@ class Running:
     def alive(self) -> bool:
         """Whether it still runs, as far as is known here."""
         return not self._over.is_set() and self._process.poll() is None
+
+    @property
+    def said(self) -> tuple[bytes, int]:
+        """The last 64 KiB of its standard error so far, and how many bytes there were in all."""
+        return bytes(self._errors.said), self._errors.count
+
+    def ready(self, seconds: float) -> bool:
+        """Whether `read` would return at once, with output or with its end; waits up to `seconds` for that."""
+        return bool(self._ahead) or bool(select.select([self._out], [], [], seconds)[0])
 
     def begin(self, script: bytes, mark: str, seconds: float) -> None:
         """Send the script and wait until the program is about to run.

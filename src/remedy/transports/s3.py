@@ -33,7 +33,13 @@ Answer = Mapping[str, Any]
 _FORBIDDEN: Final = 403
 _NOT_IMPLEMENTED: Final = 501
 _SERVER_ERROR: Final = 500
-_AGAIN: Final = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests", "429"})
+_AGAIN: Final = frozenset(
+    {
+        *("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests", "429"),
+        # Somebody writes or deletes the same object right now; only 412 says that there is one.
+        *("ConditionalRequestConflict", "OperationAborted", "409"),
+    }
+)
 
 #: Codes, and what they are called below.
 _MEANINGS: Final = (
@@ -46,7 +52,7 @@ _MEANINGS: Final = (
     ("PermanentRedirect|301|AuthorizationHeaderMalformed|IllegalLocationConstraintException", "region"),
     ("InvalidObjectState", "archived"),
     ("NoSuchKey|NoSuchVersion|NotFound|404", "gone"),
-    ("PreconditionFailed|ConditionalRequestConflict|412|409", "changed"),
+    ("PreconditionFailed|412", "changed"),
     ("InvalidRange|416", "short"),
     ("QuotaExceeded|XMinioStorageFull|InsufficientStorage|EntityTooLarge|507", "full"),
     ("NotImplemented|InvalidArgument|InvalidRequest|UnsupportedArgument|501|400", "unknown"),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from remedy.cli import story
 from remedy.cli.act import screen_of
+from remedy.cli.commands import incident_proof
 from remedy.cli.options import common, looking
 from remedy.cli.world import world
-
-_BROKEN = 26
 
 
 @click.group(
@@ -23,8 +21,9 @@ _BROKEN = 26
 Examples:
   remedy incident open "page of web01 defaced" --severity major
   remedy incident show INC-20261120-1
-  remedy incident verify
+  remedy incident verify --against city-b
   remedy incident export INC-20261120-1 /media/usb/inc1
+  remedy incident checkpoint --send
 """,
 )
 def command() -> None:
@@ -56,18 +55,23 @@ def open_(ctx: click.Context, /, title: str, severity: str, **given: Any) -> int
 def listing(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 -- click's
     """List incidents, oldest first."""
     with world(common(ctx, given)) as around:
-        from remedy.record import incidents  # noqa: PLC0415 -- lazily
+        from remedy.cli import offsite  # noqa: PLC0415 -- lazily
+        from remedy.record import incidents  # noqa: PLC0415
 
         found = incidents.list(around.record)
+        elsewhere, newest = offsite.standings(around), around.record.newest_checkpoint()
         if around.options.json:
             rows = [{"id": i.id, "title": i.title, "opened": i.opened, "closed": i.closed or None} for i in found]
-            click.echo(json.dumps({"schema_version": 1, "incidents": rows}, ensure_ascii=False))
+            places = offsite.documents(elsewhere, newest)
+            click.echo(json.dumps({"schema_version": 1, "incidents": rows, "off_site": places}, ensure_ascii=False))
             return 0
         screen = screen_of(around.options, around)
         for one in found:
             screen.say(f"{one.id}  {'open  ' if one.is_open else 'closed'}  {one.opened}  {one.title}")
         if not found:
             screen.say("no incident is in the record", talk=True)
+        for line, style in offsite.lines(elsewhere, newest):
+            screen.say(line.strip(), style, talk=not style)
         return 0
 
 
@@ -123,7 +127,8 @@ def note(ctx: click.Context, /, incident_id: str, text: str, **given: Any) -> in
 def close(ctx: click.Context, /, incident_id: str, summary: str, **given: Any) -> int:  # noqa: ANN401 -- click's
     """Close an incident and sign a checkpoint. Refused while a host of it is isolated."""
     with world(common(ctx, given)) as around:
-        from remedy.core.errors import Refused  # noqa: PLC0415 -- lazily
+        from remedy.cli import offsite  # noqa: PLC0415 -- lazily
+        from remedy.core.errors import Refused  # noqa: PLC0415
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.record import incidents  # noqa: PLC0415
 
@@ -140,77 +145,11 @@ def close(ctx: click.Context, /, incident_id: str, summary: str, **given: Any) -
         around.record.checkpoint()
         if around.options.json:
             click.echo(json.dumps({"schema_version": 1, "incident": incident_id, "closed": True}))
-        screen_of(around.options, around).say(f"{incident_id} is closed; checkpoint signed", talk=True)
+        screen = screen_of(around.options, around)
+        screen.say(f"{incident_id} is closed; checkpoint signed", talk=True)
+        offsite.afterwards(around, screen)
         return 0
 
 
-def _kept(path: Path) -> str:
-    """A signed checkpoint kept elsewhere: text and signature in one file, or NUMBER.txt beside NUMBER.txt.sig.
-
-    Raises UsageError when the file is neither.
-    """
-    from remedy.core.errors import RecordBroken, UsageError  # noqa: PLC0415 -- lazily
-    from remedy.record.checkpoints import parse_signed  # noqa: PLC0415
-
-    beside = path.with_name(path.name + ".sig")
-    try:
-        text = path.read_text(encoding="utf-8")
-        if beside.exists():
-            text = f"{text.rstrip()}\n\n{beside.read_text(encoding='utf-8')}"
-        parse_signed(text)
-    except (OSError, UnicodeDecodeError, RecordBroken) as error:
-        hint = "name the .txt file of a checkpoint, with its .sig file beside it"
-        raise UsageError(f"this is no signed checkpoint: {error}", where=str(path), hint=hint) from error
-    return text
-
-
-@command.command("verify")
-@click.option("--trusted", multiple=True, metavar="SHA256:…", help="Fingerprint of a key that may sign (repeatable).")
-@click.option(
-    "--against",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A checkpoint kept elsewhere (repeatable).",
-)
-@looking
-@click.pass_context
-def verify(ctx: click.Context, /, trusted: tuple[str, ...], against: tuple[Path, ...], **given: Any) -> int:  # noqa: ANN401 -- click's
-    """Verify the whole record: every entry, the chain, every checkpoint. Exit 26 when it does not hold."""
-    with world(common(ctx, given)) as around:
-        from remedy.record.verify import verify as check  # noqa: PLC0415 -- lazily
-
-        held = [_kept(path) for path in against]
-        report = check(around.record_path(), trusted=trusted, held=held)
-        screen = screen_of(around.options, around)
-        if around.options.json:
-            findings = [{"kind": f.kind, "damage": f.is_damage, "text": str(f)} for f in report.findings]
-            doubts = [{"seq": d.seq, "run": d.run, "target": d.target} for d in report.in_doubt]
-            head = {"schema_version": 1, "ok": report.ok, "entries": report.entries, "head": report.head}
-            rest = {"signed": report.signed, "keys": [*report.fingerprints], "findings": findings, "in_doubt": doubts}
-            click.echo(json.dumps({**head, **rest}))
-        else:
-            for line, style in story.report(report):
-                screen.say(line, style)
-        return 0 if report.ok else _BROKEN
-
-
-@command.command("export")
-@click.argument("incident_id", metavar="INCIDENT|all")
-@click.argument("directory", type=click.Path(path_type=Path))
-@looking
-@click.pass_context
-def export(ctx: click.Context, /, incident_id: str, directory: Path, **given: Any) -> int:  # noqa: ANN401 -- click's
-    """Export to a folder that anybody can verify with sha256sum and ssh-keygen alone."""
-    with world(common(ctx, given)) as around:
-        from remedy.record.export import export as write  # noqa: PLC0415 -- lazily
-
-        around.record.checkpoint()
-        write(around.record_path(), directory, incident="" if incident_id == "all" else incident_id)
-        screen = screen_of(around.options, around)
-        if around.options.json:
-            key = around.record.fingerprint()
-            click.echo(json.dumps({"schema_version": 1, "directory": str(directory), "key": key}))
-        else:
-            screen.say(f"written to {directory}")
-        screen.say(f"to verify it, read {directory}/VERIFY.txt; key {around.record.fingerprint()}", "dim", talk=True)
-        return 0
+for _part in (incident_proof.verify, incident_proof.export, incident_proof.checkpoint, incident_proof.key):
+    command.add_command(_part)

@@ -49,7 +49,7 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
         from remedy.record import incidents  # noqa: PLC0415
 
         screen = screen_of(around.options, around)
-        incidents.show(around.record, name)
+        incidents.find(around.record, name)
         engine = around.engine()
         code, looked = 0, False
         with stopping(engine, screen):
@@ -81,6 +81,7 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
                 code = fleet.exit_code([code, *(one.exit_code for _, one in ends)])
                 if around.options.json or around.options.jsonl:
                     document.emit(document.whole("watch", name, code, documents), around.redact)
+                around.keep_elsewhere(again=False)
                 until = time.monotonic() + every
                 while not once and time.monotonic() < until and not engine.stop.is_set():
                     time.sleep(0.2)

@@ -1,0 +1,1 @@
+"""Bags of evidence on this machine's disk: written, read, verified, packed (the format is `remedy.evidence.bag`)."""
