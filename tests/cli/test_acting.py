@@ -244,7 +244,8 @@ def test_foreign_plan(bare: Console) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "[" * 100_000, '{"remedy": "0", "plans": 1}', "\x00\xff", '{"plans": []}']
+    "text",
+    ["", "{", "[]", "[" * 100_000, '{"remedy": "0", "plans": 1}', "\x00\xff", '{"plans": []}', NO_PLANS],
 )
 def test_no_plan_at_all(bare: Console, text: str) -> None:
     """A file that is no plan is a usage error that names the file."""
