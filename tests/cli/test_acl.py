@@ -13,9 +13,14 @@ import pytest
 from tests.worlds.firewalls import OTHERS, Firewall, firewall
 
 from remedy import devices as vendors
+from remedy.actions import params
 from remedy.actions.perimeter import device as typing
+from remedy.actions.push import Push
 from remedy.cli import acl_view
+from remedy.cli.headline import headline
+from remedy.core.values import Plan
 from remedy.devices.acl import Acl
+from remedy.engine.outcome import Outcome
 
 from .conftest import Console, Said
 
@@ -178,6 +183,15 @@ def test_slips(site: Site) -> None:
     assert f"{site.file}:2" in got.err
     assert site.console("acl", "push", str(site.file.parent / "none.rules")).code == 2
     assert site("diff", "FILE", "--on", "sw01").code == 2, "no list is named"
+    for raw, code in (
+        (b"\xef\xbb\xbfdeny 203.0.113.7\r\npermit any\r\n", 10),
+        (b"deny 203.0.113.7 # x\rpermit any\n", 2),
+        ("deny 203.0.113.7  # 攻击\n".encode("gbk"), 2),
+    ):
+        site.file.write_bytes(raw)
+        assert site.console("acl", "diff", str(site.file), "--on", "fw01").code == code, raw
+    nowhere = str(site.file.parent / "nowhere" / "plan.json")
+    assert site("push", "FILE", "--on", "fw01", "--out", nowhere).code == 2
 
 
 def test_rules_that_end(site: Site) -> None:
@@ -217,6 +231,16 @@ def test_rules_that_end(site: Site) -> None:
             assert one.asked("saved") == left
         assert site.console("unblock", "--expired", "--yes", "--json").document["targets"] == []
     assert site.console("incident", "verify").code == 0
+
+
+def test_the_last_line_of_a_push() -> None:
+    """A push that took off what has ended does not say that the file's rules are there."""
+    for ended, said in (
+        ("", "filtering as the file says"),
+        ("2026-11-20T00:00:00Z", "rid of the rules that have ended"),
+    ):
+        plan = Plan("push", "sw01", "R1", "INC-1", "0", params(Push("h3c_comware", RULES, ended=ended)))
+        assert headline(Outcome(plan, "verified"))[0] == f"sw01 is {said}: verified"
 
 
 def gone(before: str, after: str, *words: str) -> list[str]:

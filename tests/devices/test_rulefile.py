@@ -102,7 +102,10 @@ def test_a_comment_hides_no_rule(end: str) -> None:
 def test_windows_lines_and_blanks() -> None:
     """CR LF ends a line, and blanks around commas and dashes mean nothing."""
     [one] = read("deny tcp 203.0.113.1 - 203.0.113.9 , 203.0.113.20 to any port 0022 - 23 # x\r\n\r\n", now=NOW)
-    assert (one.rule.source, one.rule.destination.ports) == (ends("203.0.113.1-203.0.113.9", "203.0.113.20"), ((22, 23),))
+    assert (one.rule.source, one.rule.destination.ports) == (
+        ends("203.0.113.1-203.0.113.9", "203.0.113.20"),
+        ((22, 23),),
+    )
     assert one.rule.comment == "x"
 
 

@@ -178,9 +178,10 @@ def _said(reply: Reply, about: dict[str, Any]) -> tuple[Vendor, list[str]]:
         raise AnswerUnusable("the device's answer came through garbled", hint="nothing was decided from it")
     for one in said_all:
         if _matches(vendor.terminal.refusals, one) and not _matches(vendor.terminal.absent, one):
+            shown = printable(one.strip().removeprefix("^").strip(), 200, one_line=True)
             raise AnswerUnusable(
-                f"the device refused to show something: {printable(one.strip(), 200, one_line=True)}",
-                hint="may the account read the configuration? ansible_become with ansible_become_password types `enable` or `super`",
+                f"the device refused to show something: {shown}",
+                hint="may the account read the configuration? ansible_become types `enable` or `super`",
             )
     return vendor, said_all
 
