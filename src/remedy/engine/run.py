@@ -295,7 +295,7 @@ class Engine:
                     steps.append(self.step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
         effects = sum(1 if s.name.isdecimal() else -1 for s in steps if s.ok and s.name != "arm")
         # A step that had no effect when it was looked for may have one yet: then the timer is what saves the day.
-        if plan.guard and effects <= 0 and not late:
+        if plan.guard and effects <= 0 and not late and not any(s.ok and s.name == "disarm" for s in steps):
             steps.append(self.step(plan, "disarm", timers.disarming(plan.guard)))
         if plan.on_failure == "keep" and (more := elsewhere.kept(self, plan, before)):
             steps += more  # what contains the target elsewhere does not depend on what the target lets itself be told
@@ -329,7 +329,10 @@ class Engine:
                 self.session.renew(guard.at)
                 if plan.on_failure == "undo" and (wrong := self._differs(plan)):
                     if timers.has_fallen(self, guard):
-                        return True
+                        # It is to blame only if it does not run any more; else what was sent is not where we look.
+                        steps.append(self.step(plan, "disarm", timers.disarming(guard)))
+                        if not steps[-1].ok:
+                            return True
                     raise ReadBackDiffers(wrong)
                 step = self.step(plan, "disarm", timers.disarming(guard))
                 late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work
