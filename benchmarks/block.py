@@ -11,6 +11,7 @@ a real one takes longer for a line, and then everybody waits for it alike.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import sys
 import tempfile
@@ -28,6 +29,16 @@ _GROUP: Final = "remedy-block"
 _LONG: Final = 900.0
 #: Lines for netmiko's `send_config_set`, which needs seconds for each.
 _FEW: Final = 20
+#: Lines on a Cisco router, where Ansible needs a tenth of a second for each.
+_ON_IOS: Final = 100
+#: Ansible with its collections for Cisco is no part of what remedy is developed with: wanted beside pyinfra.
+_VENV: Final = Path(__file__).resolve().parent / ".venv"
+_ANSIBLE: Final = _VENV / "bin" / "ansible-playbook"
+#: netmiko's name of each face, and how a group is opened, given a member, and closed there.
+_WORDS: Final = {
+    "secpath": ("hp_comware", "object-group ip address", "network host address", "quit"),
+    "ios": ("cisco_ios", "object-group network", "host", "exit"),
+}
 #: What a line takes on the devices of the case with many: a round trip and a device's own work, in seconds.
 _PACE: Final = 0.02
 _EACH: Final = 100
@@ -38,7 +49,8 @@ def block(*, quick: bool, rounds: int) -> Iterator[tuple[str, Json]]:
     many, fleet = (500, 5) if quick else (5000, 20)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, devices(Path(folder)) as there:
         yield f"{many:,} members onto a group", _case(lambda: _members(there, many, rounds))
-        yield f"{_FEW} members, netmiko's send_config_set too", _case(lambda: _few(there, max(1, rounds - 1)))
+        yield f"{_FEW} members, netmiko's send_config_set too", _case(lambda: _few(there, 1))
+        yield f"{_ON_IOS} members onto a group, Cisco IOS", _case(lambda: _on_ios(there, rounds))
         yield "connecting to a device", _case(lambda: _connecting(there, 2 * rounds))
         title = f"{_EACH} members, {_PACE * 1000:g} ms a line, {fleet} devices at once"
         yield title, _case(lambda: _fleet(there, fleet, rounds))
@@ -72,11 +84,47 @@ def _few(there: Devices, rounds: int) -> Iterator[tuple[str, Json]]:
             yield name, _typed(there, name, way, _FEW)
 
 
+def _on_ios(there: Devices, rounds: int) -> Iterator[tuple[str, Json]]:
+    """Ansible's rows are whole processes, and `ios_acls` writes rules in place of members: it knows no groups."""
+    if not (ansible := _has_ansible()):
+        print(f"  no Ansible for Cisco: {_VENV}/bin/pip install ansible paramiko", file=sys.stderr, flush=True)
+    for _ in range(rounds):
+        for name, way in (
+            ("pasted over one SSH channel", "paste"),
+            ("remedy's Sessions.send", "remedy"),
+            ("netmiko's send_config_set", "netmiko"),
+        ):
+            yield name, _typed(there, name, way, _ON_IOS, "ios")
+        for module, task in _tasks(there).items() if ansible else ():
+            there.fresh(1, "ios")
+            play = there.folder / f"{module}.json"
+            play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]), encoding="ascii")
+            name = f"Ansible's {module}, whole"
+            yield name, _run(there, name, [str(_ANSIBLE), "-i", str(there.inventory), str(play)], _ON_IOS)
+
+
+def _has_ansible() -> bool:
+    return _ANSIBLE.exists() and any(_VENV.glob("lib/python*/site-packages/ansible_collections/cisco/ios"))
+
+
+def _tasks(there: Devices) -> dict[str, Json]:
+    members = _addresses(there, _ON_IOS).read_text(encoding="ascii").split()
+    lines: Json = {"parents": [f"object-group network {_GROUP}"], "lines": [f"host {one}" for one in members]}
+    rule: Json = {"grant": "deny", "protocol": "ip", "destination": {"any": True}}
+    aces = [{"sequence": 10 * at, **rule, "source": {"host": one}} for at, one in enumerate(members, 1)]
+    acl: Json = {"afi": "ipv4", "acls": [{"name": "EDGE", "acl_type": "extended", "aces": aces}]}
+    return {
+        "ios_config": {"cisco.ios.ios_config": lines},
+        "ios_acls": {"cisco.ios.ios_acls": {"state": "merged", "config": [acl]}},
+    }
+
+
 def _connecting(there: Devices, rounds: int) -> Iterator[tuple[str, Json]]:
     [one] = there.fresh(1)
+    driver = _WORDS["secpath"][0]
     for _ in range(rounds):
         for name in ("netmiko", "remedy"):
-            argv = [PYTHON, _PART, f"connect-{name}", str(there.inventory), one.name, str(one.port)]
+            argv = [PYTHON, _PART, f"connect-{name}", driver, str(there.inventory), one.name, str(one.port)]
             said = f"{name}, to the prompt"
             yield said, _run(there, said, argv, 0)
 
@@ -91,14 +139,15 @@ def _fleet(there: Devices, number: int, rounds: int) -> Iterator[tuple[str, Json
             yield name, _run(there, name, argv, _EACH)
 
 
-def _typed(there: Devices, name: str, way: str, number: int) -> Json:
+def _typed(there: Devices, name: str, way: str, number: int, face: str = "secpath") -> Json:
     """The same lines, typed one way or the other."""
-    [one] = there.fresh(1)
+    [one] = there.fresh(1, face)
     file = there.folder / "lines"
+    driver, opens, member, closes = _WORDS[face]
     members = _addresses(there, number).read_text(encoding="ascii").split()
-    lines = [f"object-group ip address {_GROUP}", *(f"network host address {one}" for one in members), "quit"]
+    lines = [f"{opens} {_GROUP}", *(f"{member} {one}" for one in members), closes]
     file.write_text("\n".join(lines) + "\n", encoding="ascii")
-    argv = [PYTHON, _PART, way, str(there.inventory), one.name, str(one.port), str(file)]
+    argv = [PYTHON, _PART, way, driver, str(there.inventory), one.name, str(one.port), str(file)]
     return _run(there, name, argv, number)
 
 
@@ -116,7 +165,7 @@ def _run(there: Devices, name: str, argv: Sequence[str], number: int) -> Json:
     if run.status:
         raise BrokenRun(f"{name} ended with {run.status}: {run.said}")
     for one in there.on:
-        if (found := len(re.findall(r"network host address 100\.", one.running()))) != number:
+        if (found := len(re.findall(r"\bhost (?:address )?100\.", one.running()))) != number:
             raise BrokenRun(f"{name} left {found} of {number} members on {one.name}: {run.said}")
     kept: Json = {"wall": round(run.wall, 3), "cpu": round(run.cpu, 3)}
     if "remedy" in name:
@@ -133,4 +182,5 @@ def _steps(run: Run) -> Json:
 
 def tools() -> dict[str, Sequence[str]]:
     """What the results depend on besides, and how each says its version."""
-    return {"netmiko": [PYTHON, "-c", "import netmiko; print(f'netmiko {netmiko.__version__}')"]}
+    found = {"netmiko": [PYTHON, "-c", "import netmiko; print(f'netmiko {netmiko.__version__}')"]}
+    return found | ({"ansible, for devices": [str(_ANSIBLE), "--version"]} if _has_ansible() else {})

@@ -1,7 +1,8 @@
 """Emulated devices in processes of their own, prepared for blocking, and an inventory that names them.
 
-Each is a SecPath of the lab on loopback. Decides what a device is like before a run (prepared, its group empty) and
-what has to be there afterwards; what is measured on it is `block`'s business.
+Each is a SecPath of the lab on loopback, or an IOS router on which nothing was prepared. Decides what a device is like
+before a run (prepared, its group empty) and what has to be there afterwards; what is measured on it is `block`'s
+business.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from remedy.lab.devices.faults import ask
 PYTHON: Final = sys.executable
 USER: Final = "admin"
 PASSWORD: Final = "Admin-1"  # noqa: S105 -- of a device that is made for the run
+#: What the inventory says of a device with each face: for remedy, and for Ansible beside it.
+_FACES: Final = {
+    "secpath": "remedy_platform: h3c_secpath, remedy_gates: [{zone: Untrust}]",
+    "ios": "remedy_platform: cisco_ios, ansible_network_os: cisco.ios.ios, ansible_network_cli_ssh_type: paramiko,"
+    " ansible_buffer_read_timeout: 0",
+}
 
 
 @dataclass
@@ -65,17 +72,18 @@ class Devices:
         self.count += 1
         return [REMEDY, "-i", str(self.inventory), "--record", str(self.folder / f"record{self.count}.db"), *words]
 
-    def fresh(self, number: int) -> Sequence[Device]:
+    def fresh(self, number: int, face: str = "secpath") -> Sequence[Device]:
         """So many devices, as they were prepared and nothing blocked; those before are switched off."""
         self.stack.close()
-        self.on = [self._switch_on(f"fw{at:02}") for at in range(1, number + 1)]
+        self.on = [self._switch_on(f"fw{at:02}", face) for at in range(1, number + 1)]
         entries = "".join(
-            f"    {one.name}: {{ansible_port: {one.port}, remedy_known_hosts: {one.known}}}\n" for one in self.on
+            f"    {one.name}: {{ansible_port: {one.port}, remedy_known_hosts: {one.known}, {_FACES[face]}}}\n"
+            for one in self.on
         )
         self.inventory.write_text(
             f"all:\n  vars:\n    ansible_host: 127.0.0.1\n    ansible_user: {USER}\n"
-            "    ansible_connection: ansible.netcommon.network_cli\n    ansible_password: {env: DEVICE_PASSWORD}\n"
-            "    remedy_platform: h3c_secpath\n    remedy_gates: [{zone: Untrust}]\n"
+            "    ansible_connection: ansible.netcommon.network_cli\n"
+            "    ansible_password: \"{{ lookup('env', 'DEVICE_PASSWORD') }}\"\n"
             f"    remedy_budget: {{blocks_per_hour: 1000}}\n  hosts:\n{entries}",
             encoding="utf-8",
         )
@@ -91,18 +99,18 @@ class Devices:
         self.startup = self.folder / "startup.cfg"
         self.startup.write_text(str(ask(one.control, {"ask": "saved"})["answer"]), encoding="utf-8")
 
-    def _switch_on(self, name: str) -> Device:
+    def _switch_on(self, name: str, face: str) -> Device:
         self.count += 1
         folder = self.folder / f"{name}-{self.count}"
         folder.mkdir()
         settings = {
-            "face": "secpath",
+            "face": face,
             "name": name.upper(),
             "accounts": {USER: [PASSWORD, "admin"]},
             "control": str(folder / "control"),
             "state": str(folder / "flash"),
             "faults": {"activation": 0.0},
-            **({"startup": str(self.startup)} if self.startup else {}),
+            **({"startup": str(self.startup)} if self.startup and face == "secpath" else {}),
         }
         (folder / "device.json").write_text(json.dumps(settings), encoding="utf-8")
         argv = [PYTHON, "-m", "remedy.lab.devices", str(folder / "device.json")]
@@ -118,7 +126,7 @@ class Devices:
 
 def environment() -> dict[str, str]:
     """That of every contender."""
-    return {**os.environ, "DEVICE_PASSWORD": PASSWORD}
+    return {**os.environ, "DEVICE_PASSWORD": PASSWORD, "ANSIBLE_HOST_KEY_CHECKING": "False"}
 
 
 @contextlib.contextmanager

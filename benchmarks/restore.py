@@ -37,6 +37,8 @@ FULL: Final = "1100M"
 QUICK: Final = "150M"
 _STREAMS: Final = str(Path(__file__).resolve().parent / "parts" / "streams.py")
 _FILES: Final = {"plain": "site.sql", "gz": "site.sql.gz", "zst": "site.sql.zst"}
+#: The copy that holds what mydumper has written.
+_CHUNKS: Final = "mydumper"
 _INTO: Final = f"{SCHEMA}__in"
 _CHARSET: Final = "--default-character-set=utf8mb4"
 _LONG: Final = 900.0
@@ -120,10 +122,10 @@ def _prepare(host: DatabaseHost, size: int) -> Json:
             "root",
             "-B",
             SCHEMA,
-            "-WF",
-            "32",
+            "-Wr",
+            "50000",
             "-o",
-            f"{host.folder}/mydumper",
+            str(host.copy(_CHUNKS) / SCHEMA),
         ],
         ["mariadb-backup", *host.login, "--backup", f"--datadir={host.folder}/data", f"--target-dir={backup}"],
     ):
@@ -131,6 +133,8 @@ def _prepare(host: DatabaseHost, size: int) -> Json:
         subprocess.run(argv, check=True, capture_output=True)
     for name in _FILES:
         _sum(host, name)
+    words = [str(host.inventory), f"{SCHEMA}-{_CHUNKS}", f"{SCHEMA}/metadata", str(host.folder / f"{_CHUNKS}.judged")]
+    subprocess.run([PYTHON, _STREAMS, "read", *words], check=True, capture_output=True)
     stored = {name: (host.copy(name) / file).stat().st_size for name, file in _FILES.items()}
     options = " ".join(OPTIONS)
     return {
@@ -218,7 +222,7 @@ def _contenders(host: DatabaseHost) -> Iterator[Contender]:
 
     def loader(threads: int, *options: str) -> list[str]:
         argv = ["myloader", "-S", f"{host.folder}/s", "-u", "root", "-B", SCHEMA, "-t", str(threads), *options]
-        return [*argv, "-d", str(host.folder / "mydumper")]
+        return [*argv, "-d", str(host.copy(_CHUNKS) / SCHEMA)]
 
     def alone(name: str, clients: int) -> list[str]:
         words = [str(host.inventory), f"{SCHEMA}-{name}", str(host.folder / f"{name}.judged")]
@@ -230,6 +234,8 @@ def _contenders(host: DatabaseHost) -> Iterator[Contender]:
         yield Contender(f"remedy restore, {name}", _whole(host, name), lambda: _again(host), marks=True, every=every)
     yield Contender("myloader, 2 threads", loader(2, "-e"), host.empty)
     yield Contender("remedy's load alone, zst, 2 clients", alone("zst", 2), lambda: _incoming(host), into=_INTO)
+    words = alone(_CHUNKS, 2)
+    yield Contender("remedy's load alone, mydumper's format, 2 clients", words, lambda: _incoming(host), into=_INTO)
     piped = 'f=$1; shift; zstd -dcq "$f" | "$@"'
     yield Contender("zstd -dc | mariadb", ["sh", "-c", piped, "-", zst, *client], host.empty, every=False)
     yield Contender("myloader, 2 threads, no binary log", loader(2), host.empty, every=False)

@@ -60,11 +60,13 @@ def main() -> int:
         delays=tuple(given.delay or (0, 20)),
         only=tuple(given.only or ()),
     )
+    measured: dict[str, dict[str, Any]] = {}
     for chosen in chosen_cases:
         print(chosen, file=sys.stderr, flush=True)
         try:
             for name, found in _measured(chosen, settings, given):
                 _keep(given.out, name, found)
+                measured[name] = found
                 print(tables.table(name, found), flush=True)
         except (BrokenRun, RemedyError, TimeoutError) as error:
             print(f"{chosen}: not measured: {error}", file=sys.stderr)
@@ -72,6 +74,7 @@ def main() -> int:
         except KeyboardInterrupt:
             print(f"{chosen}: interrupted, not measured; the lab is down", file=sys.stderr)
             return 130
+    print(targets.table(measured), flush=True)
     return 0
 
 

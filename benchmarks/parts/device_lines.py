@@ -1,9 +1,10 @@
 """One way to type lines on a device, or only to connect to it.
 
-Usage: device_lines.py WAY INVENTORY DEVICE PORT [FILE]. WAY is `paste` (one raw SSH channel, wait for the prompt after
-every line), `remedy` (one `Sessions.send` of the configure command), `netmiko` (`send_config_set` with an error
-pattern), or `connect-netmiko`, `connect-remedy`, which end at the prompt. Prints "steps WALL CPU" in seconds: typing
-alone, without start-up and connecting; with `connect-…` connecting alone, without start-up and imports.
+Usage: device_lines.py WAY DRIVER INVENTORY DEVICE PORT [FILE]. DRIVER is netmiko's name of the platform. WAY is `paste`
+(one raw SSH channel, wait for the prompt after every line), `remedy` (one `Sessions.send` of the configure command),
+`netmiko` (`send_config_set` with an error pattern), or `connect-netmiko`, `connect-remedy`, which end at the prompt.
+Prints "steps WALL CPU" in seconds: typing alone, without start-up and connecting; with `connect-…` connecting alone,
+without start-up and imports.
 """
 
 from __future__ import annotations
@@ -14,30 +15,35 @@ import time
 from pathlib import Path
 
 _USER = "admin"
-_ENTER, _LEAVE = "system-view", "return"
+#: What a person types: against paging, into configuration mode, and out of it.
+_WORDS = {
+    "hp_comware": ("screen-length disable", "system-view", "return"),
+    "cisco_ios": ("terminal length 0", "configure terminal", "end"),
+}
 
 
 def main(argv: list[str]) -> None:
     """Do it."""
-    way, inventory, name, port, *files = argv
+    way, driver, inventory, name, port, *files = argv
     lines = [line for file in files for line in Path(file).read_text(encoding="ascii").splitlines()]
     password = os.environ["DEVICE_PASSWORD"]
     if way.endswith("remedy"):
         _remedy(inventory, name, lines)
     elif way.endswith("netmiko"):
-        _netmiko(int(port), password, lines)
+        _netmiko(driver, int(port), password, lines)
     else:
-        _paste(int(port), password, lines)
+        _paste(driver, int(port), password, lines)
 
 
 def _steps(wall: float, cpu: float) -> None:
     print(f"steps {time.monotonic() - wall:.6f} {time.process_time() - cpu:.6f}", flush=True)
 
 
-def _paste(port: int, password: str, lines: list[str]) -> None:
+def _paste(driver: str, port: int, password: str, lines: list[str]) -> None:
     """What a careful script does: a line, its prompt, the next line; a `%` in an answer ends it."""
     import paramiko  # noqa: PLC0415 -- only this way needs it
 
+    quiet, enter, leave = _WORDS[driver]
     with paramiko.SSHClient() as client:
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         client.connect("127.0.0.1", port, _USER, password, allow_agent=False, look_for_keys=False)
@@ -45,7 +51,7 @@ def _paste(port: int, password: str, lines: list[str]) -> None:
 
         def to_prompt() -> bytes:
             said = b""
-            while not said.rstrip().endswith((b">", b"]")) or b"\n" not in said:
+            while not said.rstrip().endswith((b">", b"]", b"#")) or b"\n" not in said:
                 if not (data := channel.recv(65536)):
                     raise EOFError(said)
                 said += data
@@ -53,13 +59,13 @@ def _paste(port: int, password: str, lines: list[str]) -> None:
 
         def typed(line: str) -> None:
             channel.sendall(f"{line}\n".encode())
-            if b" %" in (said := to_prompt()):
+            if b"%" in (said := to_prompt()):
                 raise SystemExit(f"refused: {line}: {said!r}")
 
         to_prompt()
-        typed("screen-length disable")
+        typed(quiet)
         wall, cpu = time.monotonic(), time.process_time()
-        for line in (_ENTER, *lines, _LEAVE):
+        for line in (enter, *lines, leave):
             typed(line)
         _steps(wall, cpu)
 
@@ -86,18 +92,16 @@ def _remedy(inventory: str, name: str, lines: list[str]) -> None:
         raise SystemExit(reply.err.decode())
 
 
-def _netmiko(port: int, password: str, lines: list[str]) -> None:
+def _netmiko(driver: str, port: int, password: str, lines: list[str]) -> None:
     from netmiko import ConnectHandler  # noqa: PLC0415 -- only this way needs it
 
     wall, cpu = time.monotonic(), time.process_time()
-    with ConnectHandler(
-        device_type="hp_comware", host="127.0.0.1", port=port, username=_USER, password=password
-    ) as session:
+    with ConnectHandler(device_type=driver, host="127.0.0.1", port=port, username=_USER, password=password) as session:
         if not lines:
             session.find_prompt()
         else:
             wall, cpu = time.monotonic(), time.process_time()
-            session.send_config_set(lines, error_pattern=r" %|denied")
+            session.send_config_set(lines, error_pattern=r"%|denied")
         _steps(wall, cpu)
 
 

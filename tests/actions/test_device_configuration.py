@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.worlds.firewalls import FACES, OTHERS, Firewall, firewall
+from tests.worlds.acting import Settled
+from tests.worlds.firewalls import OTHERS, Firewall, firewall
 
 from remedy import devices
 from remedy.actions.block import Block
 from remedy.actions.device_restore import DeviceRestore, Part
 from remedy.actions.perimeter import device as typing
 from remedy.actions.prepare import Prepare
-from remedy.core.errors import AnswerUnusable, StalePlan
-from remedy.core.values import Secret
-from remedy.devices import Gate
+from remedy.core.errors import AnswerUnusable, StalePlan, Unreachable
 from remedy.devices.configuration import Sections, changed, fingerprint, sections, whole
 from remedy.devices.reconfigure import steps
 from remedy.probes import configuration
@@ -58,7 +56,45 @@ OTHER_EDIT: Final = {
         "shutdown",
         "quit",
     ),
+    "ios": (
+        "object-group network partners",
+        "host 192.0.2.9",
+        "192.0.2.64 255.255.255.192",
+        "exit",
+        "ip access-list extended OUTSIDE-IN",
+        "no 10",
+        "15 deny udp object-group partners any",
+        "exit",
+        "ip access-list extended NEW",
+        "10 deny ip any any",
+        "exit",
+        "interface GigabitEthernet0/2",
+        "description taken over",
+        "ip access-group OUTSIDE-IN in",
+        "shutdown",
+        "exit",
+    ),
+    "asa": (
+        "object-group network partners",
+        "network-object host 192.0.2.9",
+        "network-object 192.0.2.64 255.255.255.192",
+        "exit",
+        "object-group network remedy-block",
+        *(f"network-object host 203.0.113.{number}" for number in range(1, 9)),
+        "exit",
+    ),
 }
+#: A group that a device can fill up: its header, its members, and what takes one off.
+CROWD: Final = {
+    "secpath": ("object-group ip address crowd", "network host address 192.0.2.{}", "undo ", "quit"),
+    "comware": ("object-group ip address crowd", "network host address 192.0.2.{}", "undo ", "quit"),
+    "ios": ("object-group network crowd", "host 192.0.2.{}", "no ", "exit"),
+    "asa": ("object-group network crowd", "network-object host 192.0.2.{}", "no ", "exit"),
+}
+
+
+#: Only H3C's configurations are replaced as a whole; Cisco's are edited line by line.
+H3C: Final = pytest.mark.parametrize("fw", ["comware", "secpath"], indirect=True)
 
 
 @pytest.fixture(params=sorted(OTHER_EDIT))
@@ -101,8 +137,9 @@ def test_back_after_a_block(fw: Firewall) -> None:
     action = back_to(fw, start)
     plan = fw.plan(action)
     typed = plan.changes[0].do.stdin.splitlines()
-    assert len(typed) == 6, typed
-    assert plan.guard is not None
+    undone = [line for line in typed if line.startswith(("undo ", "no "))]
+    assert len(undone) == 2, typed
+    assert (plan.guard is None) == (devices.named(fw.vendor).timer is None)
     assert fw.asked("running") == blocked, "planning types nothing"
     outcome = fw.act(action, "D1")
     assert (outcome.status, outcome.doubts) == ("verified", ())
@@ -126,15 +163,11 @@ def test_back_after_somebody_else(fw: Firewall) -> None:
 
 @pytest.mark.parametrize("way", ["resume", "undo"])
 def test_killed_at_every_step(fw: Firewall, way: str) -> None:
-    """Killed after any deed, `resume` ends with the kept configuration, `undo` with what was there."""
+    """Killed at any moment, `resume` ends with the kept configuration, `undo` with what was there."""
     start = now(fw)
     edit(fw, OTHER_EDIT[fw.face])
     edited = now(fw)
-    plan = fw.plan(back_to(fw, start), "R0")
-    count = fw.killed(plan, 10_000).deeds
-    assert fw.undo(plan, "U0").status == "verified"
-    assert count > 8, "the engine, the device and the record are all counted"
-    for moment in range(1, count + 1):
+    for moment in fw.moments(fw.plan(back_to(fw, start), "R0")):
         plan = fw.plan(back_to(fw, start), f"R{moment}")
         fw.killed(plan, moment)
         if way == "resume":
@@ -147,33 +180,56 @@ def test_killed_at_every_step(fw: Firewall, way: str) -> None:
         assert now(fw) == edited, moment
 
 
+def test_the_link_is_lost_in_the_middle(fw: Firewall) -> None:
+    """Cut off after any line, `resume` ends with the kept configuration, `undo` with what was there."""
+    start = now(fw)
+    edit(fw, OTHER_EDIT[fw.face])
+    edited, broken = now(fw), 0
+    for lost in range(8, 36, 4):
+        plan = fw.plan(back_to(fw, start), f"R{lost}")
+        engine = fw.engine()
+        fw.set(drop_after=lost)
+        try:
+            engine.apply(fw.job(Settled(plan), plan.run), plan, engine.approve(plan, "ops"))
+        except Unreachable:
+            broken += 1
+        fw.set(drop_after=0)
+        if lost % 3:
+            assert [one.status for one in fw.resume()] in ([], ["verified"]), lost
+        undone = fw.undo(plan, f"U{lost}")
+        assert undone.status in {"verified", "unchanged"}, (lost, undone.doubts)
+        assert now(fw) == edited, lost
+    assert broken, "it was lost while it was typed, at least once"
+
+
 def test_a_refused_line(fw: Firewall) -> None:
     """A line that the device refuses takes back the ones before it and names the line."""
-    edit(fw, ("object-group ip address crowd", *(f"network host address 192.0.2.{n}" for n in range(1, 12)), "quit"))
+    head, member, undo, leave = CROWD[fw.face]
+    edit(fw, (head, *(member.format(n) for n in range(1, 12)), leave))
     full = now(fw)
-    edit(
-        fw, ("object-group ip address crowd", *(f"undo network host address 192.0.2.{n}" for n in range(2, 12)), "quit")
-    )
+    edit(fw, (head, *(undo + member.format(n) for n in range(2, 12)), leave))
     before = now(fw)
     fw.set(group_limit=6)
     outcome = fw.act(back_to(fw, full), "D1")
     assert (outcome.status, outcome.exit_code) == ("failed", 20)
-    assert any("network host address 192.0.2." in doubt for doubt in outcome.doubts), outcome.doubts
+    assert any(member.format("") in doubt for doubt in outcome.doubts), outcome.doubts
     assert now(fw) == before
 
 
 def test_it_has_changed_since(fw: Firewall) -> None:
     """A part that was equal when it was compared and is not any more stops the restore before anything is typed."""
     start = now(fw)
-    edit(fw, ("acl advanced 3998", "rule 5 deny ip", "quit"))
+    head, member, _, leave = CROWD[fw.face]
+    edit(fw, (head, member.format(1), leave))
     action = back_to(fw, start)
-    edit(fw, ("acl advanced 3997", "rule 5 deny ip", "quit"))
+    edit(fw, (f"{head}2", member.format(1), leave))
     before = fw.asked("running")
     with pytest.raises(StalePlan, match="has changed since"):
         fw.plan(action)
     assert fw.asked("running") == before
 
 
+@H3C
 def test_replaced_by_its_own_file(fw: Firewall) -> None:
     """What cannot be typed comes back from the file the device starts with; its undo, from one set aside."""
     text, start = fw.asked("running"), now(fw)
@@ -195,6 +251,7 @@ def test_replaced_by_its_own_file(fw: Firewall) -> None:
     assert all(SECRET not in entry.body for entry in fw.pages.entries)
 
 
+@H3C
 def test_an_account_that_may_not_read(fw: Firewall) -> None:
     """What is no whole configuration is refused, and no part of it is in the message."""
     edit(fw, ("local-user eve class manage", f"password simple {SECRET}", "quit"))
@@ -206,6 +263,7 @@ def test_an_account_that_may_not_read(fw: Firewall) -> None:
     assert SECRET not in caught.value.message + caught.value.hint
 
 
+@H3C
 @pytest.mark.parametrize("way", ["resume", "undo"])
 def test_replacing_killed_at_every_step(fw: Firewall, way: str) -> None:
     """Killed after any deed of a replacement, `resume` ends with the kept configuration, `undo` with what was there."""
@@ -228,26 +286,3 @@ def test_replacing_killed_at_every_step(fw: Firewall, way: str) -> None:
         # What ends a run is saved; the next one needs a device that starts with the kept configuration.
         edit(fw, ("undo ntp-service unicast-server 192.0.2.1",))
         fw.sessions.send(typing.save("fw01", devices.named(fw.vendor)).do, at="fw01")
-
-
-def test_on_ios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cisco IOS goes back line by line as well, under its own timer, and the undo gives the edit back."""
-    monkeypatch.setitem(FACES, "ios", ("cisco_ios", Gate(interface="GigabitEthernet0/1", acl="OUTSIDE")))
-    ports = ["GigabitEthernet0/1", "GigabitEthernet0/2"]
-    with firewall(tmp_path, "ios", ports=ports) as fw:
-        fw.known_as["fw01"] = replace(fw.target, become=True, become_password=Secret("test", "Super-1"))
-        edit(fw, ("archive", "path flash:archive", "exit"))
-        edit(fw, ("ip access-list extended OUTSIDE", "10 permit tcp any any eq 80", "20 permit ip any any", "exit"))
-        edit(fw, ("object-group network partners", "host 192.0.2.9", "exit"))
-        start = now(fw)
-        edit(fw, ("ip access-list extended OUTSIDE", "no 10", "15 deny udp any any", "exit"))
-        edit(fw, ("object-group network partners", "host 192.0.2.10", "no host 192.0.2.9", "exit"))
-        edit(fw, ("interface GigabitEthernet0/2", "ip access-group OUTSIDE in", "description x", "shutdown", "exit"))
-        edit(fw, ("ip access-list extended NEW", "10 deny ip any any", "exit"))
-        edited = now(fw)
-        outcome = fw.act(back_to(fw, start), "D1")
-        assert (outcome.status, outcome.doubts) == ("verified", ())
-        assert outcome.plan.guard is not None
-        assert now(fw) == start
-        assert fw.undo(outcome.plan).status == "verified"
-        assert now(fw) == edited

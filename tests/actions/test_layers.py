@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.worlds.acting import Settled
+from tests.worlds.acting import Settled, Watch
+from tests.worlds.firewalls import GROUPED
 from tests.worlds.layers import MAC, PORT, QUARANTINE, UPLINK, Estate, Toy, estate
 from tests.worlds.real import ADDRESSES, World
 
+from remedy import devices
 from remedy.actions.isolate import Isolate
+from remedy.actions.perimeter import device as typing
 from remedy.actions.release import Release
 from remedy.core.errors import AnswerUnusable, Refused, RemedyError, TargetUnfit
-from remedy.core.values import Vantage
-from remedy.engine import inspect, replay
+from remedy.core.values import Plan, Vantage
+from remedy.engine import inspect, limits, replay
 
 OTHER = "52:54:00:00:00:99"
+SAVE = typing.save("sw01", devices.named("h3c_comware")).do
+
+
+@dataclass
+class Hurried(Watch):
+    """A clock that goes on by what others wait, at once."""
+
+    waited: float = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return super().monotonic() + self.waited
+
+    def sleep(self, seconds: float) -> None:
+        """It is later already."""
+        self.waited += seconds
 
 
 def released(at: Estate, run: str = "L1", *, force: bool = False) -> Any:  # noqa: ANN401 -- an Outcome
     """What `remedy release` does."""
-    engine = at.engine()
-    return at.act(Release((), force, replay.elsewhere_of(engine.journal, "web01")), run)
+    plans = replay.isolations(at.engine().journal, "web01")
+    alone = bool(plans) and not any(plan.changes for plan in plans)
+    return at.act(Release((), force, replay.elsewhere_of(plans), alone), run)
 
 
 def port(at: Estate) -> str:
@@ -61,6 +81,84 @@ def test_root_on_the_host_changes_nothing_beyond_it(tmp_path: Path, nft_world: W
         assert nft_world.snapshot() == nft_world.start
 
 
+def cut_off_and_dark(at: Estate) -> Plan:
+    """Isolated in all layers, with the consent that management does not reach the host any more."""
+    action = at.isolate("host", "switch", "perimeter", plug=at.plug(management=False), unreachable_ok=True)
+    plan = at.plan(action)
+    outcome = at.carry(plan, action)
+    assert (outcome.exit_code, outcome.held) == (22, ("perimeter", "switch")), outcome.doubts
+    assert any("its own rules are loaded, and not read back" in doubt for doubt in outcome.doubts)
+    return plan
+
+
+@pytest.mark.parametrize("way", ["undo", "release"])
+def test_a_host_that_nobody_reaches_in_quarantine(tmp_path: Path, nft_world: World, way: str) -> None:
+    """What is beyond the host is taken back first; until its own rules are, once it answers, it counts as isolated."""
+    nft_world.session.close()
+    with estate(tmp_path, nft_world, heard=(), dark=True) as at:
+        at.prepare()
+        start = at.running()
+        plan = cut_off_and_dark(at)
+
+        def back(run: str) -> Any:  # noqa: ANN401 -- an Outcome
+            return at.undo(plan, run) if way == "undo" else released(at, run)
+
+        first = back("B1")
+        assert (first.exit_code, first.left) == (22, ("host",)), first.doubts
+        assert any("web01 does not answer" in doubt and "once more" in doubt for doubt in first.doubts)
+        assert at.running() == start
+        assert "remedy_isolation" in nft_world.target.run("nft list tables")
+        assert limits.isolated(at.engine().journal) == {"web01": plan.run}
+        assert limits.held(at.engine().journal) == {}, "nobody puts it back, or goes on with it"
+
+        second = back("B2")
+        assert (second.status, second.left) == ("unverified" if way == "release" else "verified", ()), second.doubts
+        assert second.doubts == second.plan.unproven
+        assert nft_world.snapshot() == nft_world.start
+        assert at.running() == start
+        assert limits.isolated(at.engine().journal) == {}
+
+
+def test_a_device_that_is_off_keeps_its_layer(tmp_path: Path, nft_world: World) -> None:
+    """The host is given back, the switch is not, and so it counts as isolated until the switch answers again."""
+    nft_world.session.close()
+    with estate(tmp_path, nft_world, heard=(), boxes=("sw01",)) as at:
+        start = at.running()
+        action = at.isolate("host", "switch")
+        assert at.act(action).status == "verified"
+        good = at.switch.target
+        at.switch.target = replace(good, port=9)
+        at.world.session.renew("sw01")
+        first = released(at, "B1")
+        assert (first.exit_code, first.left) == (22, ("switch",)), first.doubts
+        assert nft_world.snapshot() == nft_world.start
+        assert limits.isolated(at.engine().journal) == {"web01": "R1"}
+        at.switch.target = good
+        assert released(at, "B2").left == ()
+        assert at.running() == start
+        assert limits.isolated(at.engine().journal) == {}
+
+
+def test_a_host_that_is_down_and_was_not_touched(tmp_path: Path) -> None:
+    """Cut off by devices alone, because it did not answer: it need not answer to be released."""
+    reached = True
+    with estate(tmp_path, Toy(reached=lambda: reached), boxes=("sw01",)) as at:
+        start = at.running()
+        action = at.isolate("switch", plug=at.plug(management=False), unreachable_ok=True)
+        for run, by_hand in (("R1", False), ("R2", True)):
+            reached = True
+            assert at.act(action, run).held == ("switch",)
+            reached = False
+            at.world.session.renew("web01")
+            if by_hand:
+                for command in (typing.configure((f"interface {PORT}", "port access vlan 20")), SAVE):
+                    assert at.world.session.send(command, at="sw01").status == 0
+            outcome = released(at, f"L{run}")
+            assert (outcome.left, outcome.plan.is_noop) == ((), by_hand), outcome.doubts
+            assert limits.isolated(at.engine().journal) == {}
+            assert at.running() == start
+
+
 def test_drift_at_a_device_is_seen_and_put_back(tmp_path: Path) -> None:
     """Whoever moves the port back or takes the member off is found by the next look, and put right, saved again."""
     with estate(tmp_path, Toy()) as at:
@@ -79,7 +177,7 @@ def test_drift_at_a_device_is_seen_and_put_back(tmp_path: Path) -> None:
             assert box.asked("running") == box.asked("saved")
 
 
-@pytest.mark.parametrize("wall", ["secpath", "comware"])
+@pytest.mark.parametrize("wall", GROUPED)
 def test_two_hosts_share_a_firewall(tmp_path: Path, wall: str) -> None:
     """A second host in the group neither disturbs the first nor goes with it, and blocking stands beside it."""
     with estate(tmp_path, Toy(), wall=wall, boxes=("fw01",)) as at:
@@ -241,17 +339,52 @@ def test_a_step_that_cuts_management_off_is_taken_back(tmp_path: Path) -> None:
         plan = at.plan(replace(action, layers=("switch",)))
         plan = replace(plan, keep=tuple(replace(c, reaching="web01") if c.undo else c for c in plan.keep))
         reached = False
-        outcome = at.carry(plan, Settled(plan))
+        engine = at.engine()
+        engine.clock = Hurried()
+        outcome = at.carry(plan, Settled(plan), engine)
         assert outcome.exit_code == 22
         assert any("taken back" in doubt for doubt in outcome.doubts)
+        assert engine.clock.waited >= 29, "half of the timer: a port may take as long to open"
         assert port(at) == start
         assert at.switch.asked("saved") == at.switch.asked("running")
 
 
-@pytest.mark.parametrize(("way", "first", "stride"), [("resume", 1, 1), ("undo", 1, 3), ("release", 2, 3)])
-def test_killed_at_every_step(tmp_path: Path, way: str, first: int, stride: int) -> None:
+def test_a_port_that_opens_late_is_waited_for(tmp_path: Path) -> None:
+    """Where spanning tree keeps a port shut for a while, the step stands once management gets through."""
+    deaf = 0
+
+    def reached() -> bool:
+        nonlocal deaf
+        deaf = max(0, deaf - 1)
+        return not deaf
+
+    with estate(tmp_path, Toy(reached=reached), boxes=("sw01",)) as at:
+        plan = at.plan(at.isolate("switch"))
+        plan = replace(plan, keep=tuple(replace(c, reaching="web01") if c.undo else c for c in plan.keep))
+        deaf = 20
+        engine = at.engine()
+        engine.clock = Hurried()
+        outcome = at.carry(plan, Settled(plan), engine)
+        assert outcome.held == ("switch",), outcome.doubts
+        assert deaf == 0
+        assert f"port access vlan {QUARANTINE}" in port(at)
+
+
+@pytest.mark.parametrize(
+    ("wall", "way", "first", "stride"),
+    [
+        ("secpath", "resume", 1, 1),
+        ("secpath", "undo", 1, 3),
+        ("secpath", "release", 2, 3),
+        ("ios", "resume", 1, 2),
+        ("asa", "resume", 2, 3),
+        ("ios", "undo", 2, 4),
+        ("asa", "release", 1, 4),
+    ],
+)
+def test_killed_at_every_step(tmp_path: Path, wall: str, way: str, first: int, stride: int) -> None:
     """Killed after any deed, `resume` ends with both layers held and saved, undo and release with the start."""
-    with estate(tmp_path, Toy()) as at:
+    with estate(tmp_path, Toy(), wall=wall) as at:
         at.site = replace(at.site, addresses=ADDRESSES[:1])
         at.prepare()
         start = at.running()

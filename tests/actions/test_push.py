@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.worlds.firewalls import FACES, OTHERS, Firewall, firewall
+from tests.worlds.acting import Settled
+from tests.worlds.firewalls import GROUPED, NO_ROOM, OTHERS, Firewall, firewall
 
 from remedy import devices
 from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.harm import Way
 from remedy.actions.prepare import Prepare
 from remedy.actions.push import Push
-from remedy.core.errors import ConnectionLost, Refused, UsageError
+from remedy.core.errors import Refused, Unreachable, UsageError
 
 #: Rules as an administrator writes them; the list's name is put in front where the device has lists.
 RULES: Final = """\
@@ -41,7 +42,7 @@ OPEN: Final = "permit ip6 from any to any\n"
 WAY: Final = Way("198.18.3.1", "198.18.3.20", 22)
 
 
-@pytest.fixture(params=sorted(FACES))
+@pytest.fixture(params=GROUPED)
 def fw(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Firewall]:
     """A device with an administrator's own rules, saved."""
     with firewall(tmp_path, request.param) as made:
@@ -72,7 +73,7 @@ def test_the_whole_way_and_back(fw: Firewall) -> None:
     assert fw.asked("saved") == pushed
     assert "203.0.113.7" not in pushed.replace("203.0.113.0", ""), "merged into the prefix"
     rest = iter(pushed.splitlines())
-    assert all(line in rest for line in start.splitlines() if line != "#"), "other people's lines, in their order"
+    assert all(line in rest for line in start.splitlines() if line not in {"#", "!"}), "others' lines, in order"
     assert fw.plan(push(fw), "P2").is_noop
     assert fw.act(push(fw), "P2").status == "unchanged"
 
@@ -104,13 +105,10 @@ def test_a_plan_says_what_is_typed(fw: Firewall) -> None:
 
 @pytest.mark.parametrize("way", ["resume", "undo"])
 def test_killed_at_every_step(fw: Firewall, way: str) -> None:
-    """Killed after any deed, `resume` ends with the whole list saved, `undo` with the list as it was."""
+    """Killed at any moment, `resume` ends with the whole list saved, `undo` with the list as it was."""
     assert fw.act(push(fw), "P0").status == "verified"
     start = fw.asked("running")
-    count = fw.killed(whole := fw.plan(push(fw, CHANGED), "R0"), 10_000).deeds
-    assert fw.undo(whole, "U0").status == "verified"
-    assert count > 8, "the engine, the device and the record are all counted"
-    for moment in range(1, count + 1):
+    for moment in fw.moments(fw.plan(push(fw, CHANGED), "R0")):
         plan = fw.plan(push(fw, CHANGED), f"R{moment}")
         fw.killed(plan, moment)
         if way == "resume":
@@ -136,12 +134,32 @@ def test_the_link_is_lost_in_the_middle(fw: Firewall, way: str) -> None:
         fw.set(drop_after=lost)
         try:
             engine.apply(fw.job(push(fw, CHANGED), plan.run), plan, engine.approve(plan, "ops"))
-        except ConnectionLost:
+        except Unreachable:
             broken += 1
         fw.set(drop_after=0)
         if way == "resume":
             assert [one.status for one in fw.resume()] in ([], ["verified"]), lost
             assert fw.asked("saved") == fw.asked("running"), lost
+        undone = fw.undo(plan, f"U{lost}")
+        assert undone.status in {"verified", "unchanged"}, (lost, undone.doubts)
+        assert fw.asked("running") == start, lost
+    assert broken, "it was lost while it was typed, at least once"
+
+
+def test_a_new_list_broken_off(fw: Firewall) -> None:
+    """Cut off after any line of a list that was not there, `resume` ends it, remarks and all, and `undo` clears it."""
+    start = fw.asked("running")
+    broken = 0
+    for lost in range(9, 25, 3):
+        plan = fw.plan(push(fw), f"R{lost}")
+        engine = fw.engine()
+        fw.set(drop_after=lost)
+        try:
+            engine.apply(fw.job(Settled(plan), plan.run), plan, engine.approve(plan, "ops"))
+        except Unreachable:
+            broken += 1
+        fw.set(drop_after=0)
+        assert [one.status for one in fw.resume()] in ([], ["verified"]), lost
         undone = fw.undo(plan, f"U{lost}")
         assert undone.status in {"verified", "unchanged"}, (lost, undone.doubts)
         assert fw.asked("running") == start, lost
@@ -158,7 +176,7 @@ def test_a_refused_line(fw: Firewall, known: bool) -> None:  # noqa: FBT001 -- p
     plan = fw.plan(push(fw, text), "P1")
     broken = plan.changes[0].do.stdin.splitlines()
     at = next(n for n, line in enumerate(broken) if "192.0.2." in line)
-    fw.set(refuse=re.escape(broken[at]), **({} if fw.face in {"secpath", "comware"} else {"refusal": "% No memory"}))
+    fw.set(refuse=re.escape(broken[at]), **({"refusal": NO_ROOM[fw.face]} if fw.face in NO_ROOM else {}))
     outcome = fw.act(push(fw, text), "P1")
     assert (outcome.status, outcome.exit_code) == ("failed", 20)
     assert any(f"line {at + 1}" in doubt and broken[at].split()[-1] in doubt for doubt in outcome.doubts), (
@@ -186,9 +204,8 @@ def test_blocking_goes_on(fw: Firewall) -> None:
     """The drop rule on blocked addresses stands first before and after a push to the very list it is in."""
     prepared = fw.act(Prepare(fw.vendor, fw.gate, 4), "P0")
     assert prepared.status == "verified", prepared.doubts
-    own = next(
-        (line.split()[-1] for line in fw.asked("running").splitlines() if line.startswith("acl advanced name")), ""
-    )
+    named = (line.split()[-1] for line in fw.asked("running").splitlines() if line.startswith("acl advanced name"))
+    own = fw.gate.acl or next(named, "")
     action = push(fw, "permit ip4 from 192.0.2.0/24\ndeny 203.0.113.9\n", acl=own, replace=True, ways=())
     outcome = fw.act(action, "P1")
     assert outcome.status == "verified", outcome.doubts

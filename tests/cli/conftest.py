@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 from tests.worlds import children
+from tests.worlds.firewalls import OTHERS, firewall
 from tests.worlds.namespaces import cable, join_network
 from tests.worlds.real import World
 
+from remedy import devices
+from remedy.actions.perimeter import device as typing
+from remedy.actions.prepare import Prepare
 from remedy.cli.main import main
 
 SECRET = "correct-horse-battery"
@@ -180,6 +184,21 @@ def bare(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(text.replace("ansible_user: root", "ansible_user: root\n    ansible_port: 9"))
     return Console(capsys, tmp_path, inventory)
+
+
+@pytest.fixture(scope="session")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For each face the configuration of a device that is prepared, among an administrator's own rules."""
+    texts = {}
+    for face in ("secpath", "comware"):
+        with firewall(tmp_path_factory.mktemp(face), face) as one:
+            for command in (typing.configure(OTHERS[face]), typing.save("fw01", devices.named(one.vendor)).do):
+                assert one.sessions.send(command, at="fw01").status == 0
+            texts[f"{face} as found"] = one.asked("saved")
+            for family in (4, 6):
+                assert one.act(Prepare(one.vendor, one.gate, family), f"P{family}").status == "verified"
+            texts[face] = one.asked("saved")
+    return texts
 
 
 @pytest.fixture

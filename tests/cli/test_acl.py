@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +13,14 @@ import pytest
 from tests.worlds.firewalls import OTHERS, Firewall, firewall
 
 from remedy import devices as vendors
+from remedy.actions import params
 from remedy.actions.perimeter import device as typing
+from remedy.actions.push import Push
 from remedy.cli import acl_view
+from remedy.cli.headline import headline
+from remedy.core.values import Plan
 from remedy.devices.acl import Acl
+from remedy.engine.outcome import Outcome
 
 from .conftest import Console, Said
 
@@ -153,6 +160,20 @@ def test_refused(site: Site) -> None:
     assert {name: one.asked("running") for name, one in site.devices.items()} == start
 
 
+def test_saved_plan_asks_again_who_must_stay(site: Site) -> None:
+    """A saved push is refused (25) when the inventory protects somebody by now whom its plan did not know."""
+    start = site.devices["sw01"].asked("running")
+    saved = site.file.with_name("plan.json")
+    assert site("push", "FILE", "--on", "sw01", "--list", "EDGE-IN", "--out", str(saved)).code == 10
+    text = site.console.inventory.read_text()
+    more = "        mail01: {ansible_host: 203.0.113.9, remedy_protected: true}\n        log01:"
+    site.console.inventory.write_text(text.replace("        log01:", more))
+    refused = site.console("apply", str(saved), "--yes")
+    assert refused.code == 25, refused.out
+    assert "does not know of mail01, which is protected" in refused.err
+    assert site.devices["sw01"].asked("running") == start
+
+
 def test_slips(site: Site) -> None:
     """A slip in the file is told by file and line before any device is dialled."""
     for one in site.devices.values():
@@ -162,6 +183,76 @@ def test_slips(site: Site) -> None:
     assert f"{site.file}:2" in got.err
     assert site.console("acl", "push", str(site.file.parent / "none.rules")).code == 2
     assert site("diff", "FILE", "--on", "sw01").code == 2, "no list is named"
+    for raw, code in (
+        (b"\xef\xbb\xbfdeny 203.0.113.7\r\npermit any\r\n", 10),
+        (b"deny 203.0.113.7 # x\rpermit any\n", 2),
+        ("deny 203.0.113.7  # 攻击\n".encode("gbk"), 2),
+    ):
+        site.file.write_bytes(raw)
+        assert site.console("acl", "diff", str(site.file), "--on", "fw01").code == code, raw
+    nowhere = str(site.file.parent / "nowhere" / "plan.json")
+    assert site("push", "FILE", "--on", "fw01", "--out", nowhere).code == 2
+
+
+def test_rules_that_end(site: Site) -> None:
+    """`watch`, `resume` and `unblock --expired` take off what has ended by our clock, and nothing that others typed."""
+    for one, years in zip(site.devices.values(), (-1, 1), strict=True):
+        one.set(clock_offset=years * 400 * 86400.0)
+    policy = ("security-policy ip", "rule 90 name guests", "action drop", "source-ip-host 192.0.2.66", "quit", "quit")
+    theirs = {"fw01": policy, "sw01": ("acl advanced name EDGE-IN", "rule 7 deny ip source 192.0.2.66 0", "quit")}
+    for ways, command in (
+        (("fw01", "sw01"), ("watch", "INC", "--once", "--json")),
+        (("sw01",), ("resume", "--json")),
+        (("fw01",), ("unblock", "--expired", "--yes", "--json")),
+    ):
+        ends = {}
+        for name in ways:
+            ends[name] = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+            timed = f"deny 203.0.113.128/28 until {ends[name].isoformat()}\ndeny 203.0.113.64/28 for 24h\n"
+            to = ("--on", name, *(("--list", "EDGE-IN") if name == "sw01" else ()))
+            pushed = site("push", "FILE", *to, "--yes", "--json", text=RULES + timed)
+            assert pushed.code == 0, pushed.err
+            typed(site.devices[name], *theirs[name])
+        incident = pushed.document["incident"]
+        started = {name: site.devices[name].asked("running") for name in ways}
+        assert all("203.0.113.128" in text for text in started.values())
+        time.sleep(max(0.0, (max(ends.values()) - datetime.now(UTC)).total_seconds()))
+        done = site.console(*(incident if word == "INC" else word for word in command))
+        assert done.code == 0, done.out + done.err
+        assert {one["target"]: one["status"] for one in done.document["targets"]} == dict.fromkeys(ways, "verified")
+        for name in ways:
+            one = site.devices[name]
+            left = one.asked("running")
+            assert "203.0.113.64" in left
+            assert "192.0.2.66" in left
+            assert gone(started[name], left) == gone(
+                started[name], left, "203.0.113.128", ends[name].isoformat()[:19], "name remedy-"
+            )
+            assert one.asked("saved") == left
+        assert site.console("unblock", "--expired", "--yes", "--json").document["targets"] == []
+    assert site.console("incident", "verify").code == 0
+
+
+def test_the_last_line_of_a_push() -> None:
+    """A push that took off what has ended does not say that the file's rules are there."""
+    for ended, said in (
+        ("", "filtering as the file says"),
+        ("2026-11-20T00:00:00Z", "rid of the rules that have ended"),
+    ):
+        plan = Plan("push", "sw01", "R1", "INC-1", "0", params(Push("h3c_comware", RULES, ended=ended)))
+        assert headline(Outcome(plan, "verified"))[0] == f"sw01 is {said}: verified"
+
+
+def gone(before: str, after: str, *words: str) -> list[str]:
+    """The lines that are no longer there; with words, only those that have one of them."""
+    left = after.splitlines()
+    return [one for one in before.splitlines() if one not in left and any(word in one for word in words or ("",))]
+
+
+def typed(one: Firewall, *lines: str) -> None:
+    """Somebody else types these, and saves."""
+    for command in (typing.configure(lines), typing.save("fw01", vendors.named(one.vendor)).do):
+        assert one.sessions.send(command, at="fw01").status == 0
 
 
 def test_hits_are_of_their_own_list() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from remedy import __version__
 from remedy.actions import params
 from remedy.actions.isolate import Isolate
 from remedy.cli import act
@@ -244,7 +245,17 @@ def test_foreign_plan(bare: Console) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "[" * 100_000, '{"remedy": "0", "plans": 1}', "\x00\xff", '{"plans": []}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"remedy": "0", "plans": 1}',
+        "\x00\xff",
+        '{"plans": []}',
+        json.dumps({"remedy": __version__, "plans": []}),
+    ],
 )
 def test_no_plan_at_all(bare: Console, text: str) -> None:
     """A file that is no plan is a usage error that names the file."""

@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.worlds.firewalls import OTHERS, Firewall, firewall
+from tests.worlds.firewalls import Firewall, firewall
 
-from remedy import devices as vendors
 from remedy.actions.perimeter import device as typing
-from remedy.actions.prepare import Prepare
 from remedy.cli import blocking
 
 from .conftest import Console, Said
@@ -57,11 +55,18 @@ class Site:
     devices: dict[str, Firewall]
     #: Variables of a device besides, or instead of, the usual ones.
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: Servers of the inventory besides the usual ones, as lines.
+    servers: str = ""
 
     def __call__(self, *args: str) -> Said:
         """Run `remedy ARGS`, with the inventory as it is now."""
-        self.console.inventory.write_text(INVENTORY + "".join(self._entry(name) for name in self.devices))
+        self.write()
         return self.console(*args)
+
+    def write(self) -> None:
+        """Write the inventory as it is now."""
+        text = INVENTORY.replace("        log01:", f"{self.servers}        log01:")
+        self.console.inventory.write_text(text + "".join(self._entry(name) for name in self.devices))
 
     def _entry(self, name: str) -> str:
         one = self.devices[name]
@@ -88,21 +93,6 @@ def targets(said: Said) -> dict[str, dict[str, Any]]:
 def codes(said: Said) -> dict[str, int]:
     """Each device's own exit code."""
     return {name: one["exit_code"] for name, one in targets(said).items()}
-
-
-@pytest.fixture(scope="session")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """For each face the configuration of a device that is prepared, among an administrator's own rules."""
-    texts = {}
-    for face in FACES.values():
-        with firewall(tmp_path_factory.mktemp(face), face) as one:
-            for command in (typing.configure(OTHERS[face]), typing.save("fw01", vendors.named(one.vendor)).do):
-                assert one.sessions.send(command, at="fw01").status == 0
-            texts[f"{face} as found"] = one.asked("saved")
-            for family in (4, 6):
-                assert one.act(Prepare(one.vendor, one.gate, family), f"P{family}").status == "verified"
-            texts[face] = one.asked("saved")
-    return texts
 
 
 @pytest.fixture
@@ -262,7 +252,7 @@ def test_files(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert site("block", "--file", str(file), "203.0.0.2", "--yes", "-q").code == 0
     assert time.monotonic() - begun < 60
     assert site.holding(" 203.0.11.248") == ["fw01", "sw01"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
     assert site("unblock", "--file", "-", "--yes", "-q").code == 0
     assert site.holding(" 203.0.11.248") == []
     assert site.holding("198.51.100.0") == ["fw01", "sw01"]
@@ -530,3 +520,24 @@ def test_saved_plan(site: Site) -> None:
     assert site("apply", str(file), "--yes", "-q").code == 0
     assert site.holding("203.0.113.7") == ["fw01", "sw01"]
     assert site("apply", str(file), "--yes", "-q").code == 25
+
+
+def test_saved_plan_asks_the_limits_again(site: Site) -> None:
+    """A saved plan is refused (25) when its address is protected by now, or the budget is used up; nothing is typed."""
+    start = {name: one.asked("running") for name, one in site.devices.items()}
+    plans = [site.console.folder / f"plan{number}.json" for number in range(2)]
+    for file in plans:
+        assert site("block", "203.0.113.7", "--on", "fw01", "--out", str(file), "-q").code == 10
+    site.servers = "        mail01: {ansible_host: 203.0.113.7, remedy_protected: true}\n"
+    protected = site("apply", str(plans[0]), "--yes")
+    assert protected.code == 25, protected.out
+    assert "would cut off mail01, which is protected" in protected.err
+    site.servers = ""
+    site.settings["fw01"] = {"remedy_budget": "{blocks_per_hour: 2}"}
+    assert site("block", "198.51.100.7", "--on", "fw01", "--yes", "-q").code == 0
+    assert site("unblock", "198.51.100.7", "--on", "fw01", "--yes", "-q").code == 0
+    spent = site("apply", str(plans[1]), "--yes")
+    assert spent.code == 25, spent.out
+    assert "blocks_per_hour" in spent.err
+    assert {name: one.asked("running") for name, one in site.devices.items()} == start
+    assert site("resume", "--json").document["targets"] == []

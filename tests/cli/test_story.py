@@ -47,6 +47,16 @@ def told(kind: str, body: dict[str, Json], *, every: bool = False) -> str:
             "block fw01: 203.0.113.7 already, until 2026-12-01",
         ),
         (
+            "pushed",
+            {"action": "push", "target": "fw01", "params": '{"file":"edge.rules","ended":""}'},
+            "push fw01: edge.rules already",
+        ),
+        (
+            "pushed",
+            {"action": "push", "target": "fw01", "params": '{"file":"edge.rules","ended":"2026-12-01"}'},
+            "push fw01: edge.rules nothing had to go that has ended",
+        ),
+        (
             "device-configuration",
             {"device": "fw01", "sha256": "ab" * 32, "file": "fw01-1.cfg", "when": "before"},
             "fw01: configuration kept before a change, SHA-256 abababababab, fw01-1.cfg",

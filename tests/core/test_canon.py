@@ -204,7 +204,7 @@ def test_effect_is_what_is_sent(plan: Plan, lines: list[str], expects: list[Expe
 def test_hash_is_stable() -> None:
     """The hash of a known plan is the same in every run and on every machine."""
     plan = Plan("isolate", "web01", "R1", "INC-1", "0", "{}", changes=(Change("why", "web01", Command(("true",))),))
-    assert plan.hash == "69cc0d9536b838565b9a52628e4663d55d3e776db16d82c69bf1a1cc64d26bd3"
+    assert plan.hash == "e3b1c62613b0c180ac63367f5dbb804b20ece2ec3c06caca59f41e5477d6b763"
     assert not plan.is_noop
     assert Plan("isolate", "web01", "R1", "INC-1", "0", "{}").is_noop
 

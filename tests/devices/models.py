@@ -230,7 +230,7 @@ class Comware:
             (r"display object-group name \S+", lambda: self._objects(words[3])),
             (r"display acl (ipv6 )?all", lambda: self._all("6" if "ipv6" in words else "4")),
             (r"display packet-filter (verbose|statistics) .*", lambda: self._filtered(words[3:])),
-            (r"display packet-filter interface \S+", lambda: self._filtered(words[2:])),
+            (r"display packet-filter all", lambda: "".join(self._filtered(["interface", at]) for at in self.filters)),
             (r"display current-configuration \| include \S+", lambda: self._included(words[4])),
             (r"display current-configuration interface \S+", lambda: self._interface(words[3])),
             (r"display security-policy (ip|ipv6)", lambda: self._policies(words[2])),

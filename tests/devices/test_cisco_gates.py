@@ -74,16 +74,28 @@ def test_prepared_on_top_and_taken_back(vendor: str, family: int, matches: str) 
 
 @pytest.mark.parametrize(("vendor", "family"), NUMBERED)
 def test_own_list_where_none_is_applied(vendor: str, family: int) -> None:
-    """Where nothing is applied, remedy's own list permits what it does not drop, and two interfaces share it."""
+    """Where nothing is applied, remedy's own list permits what it does not drop, and who shares it is counted."""
     device = CiscoDevice(vendor)
     part, group = groups(vendor), BLOCK[family]
     gates = [Gate(interface=OUTSIDE), Gate(interface="GigabitEthernet0/0")]
     name = "remedy-gate" if family == 4 else "remedy-gate6"
-    for gate in gates:
+
+    def beside(gate: Gate) -> int:
+        return part.read_gate(gate, group, device.show(part.ask_gate(gate, group))).beside
+
+    for shared, gate in enumerate(gates):
         texts = device.show(part.ask_gate(gate, group))
+        assert beside(gate) == shared
         lines = part.prepare(gate, group, texts)
         device.type(lines)
         assert state(device, gate, group) == "ready"
+        assert beside(gate) == shared
+    assert beside(gates[0]) == 1, "it is applied at the other interface as well"
+    turned, hosts = Gate(interface=OUTSIDE, matches="destination"), Group("remedy-isolated", family)
+    texts = device.show(part.ask_gate(turned, hosts))
+    device.type(part.prepare(turned, hosts, texts))
+    assert beside(gates[0]) == 2, "and has the rule of isolated hosts"
+    device.type(part.unprepare(turned, hosts, texts))
     ip = "ip" if family == 4 else "ipv6"
     assert [text for _, text in device.lists[name]][1:] == [f"permit {ip} any any"]
     assert set(device.applied.values()) == {name}
@@ -263,7 +275,7 @@ def test_two_gates_share_the_group(vendor: str) -> None:
     assert [state(device, one, group) for one in (gate, second)] == ["ready", "ready"]
     device.type(part.unprepare(gate, group, device.show(part.ask_gate(gate, group))))
     assert state(device, second, group) == "ready"
-    device.type(part.add(group, (parse("203.0.113.7"),)))
+    device.type(part.add(group, (parse("203.0.113.7"),), ()))
     device.type(part.unprepare(second, group, device.show(part.ask_gate(second, group))))
     assert device.groups[group.name]
 
@@ -285,16 +297,16 @@ def test_members_round_trip(way: tuple[str, int], data: st.DataObject) -> None:
     part, group = groups(vendor), BLOCK[family]
     device.type(part.prepare(gate, group, device.show(part.ask_gate(gate, group))))
     wanted = [member for span in data.draw(sets(family)) for member in part.sayable(span)]
-    device.type(part.add(group, wanted))
+    device.type(part.add(group, wanted, ()))
     seen = part.read_members(group, device.show(part.ask_members(group)))
     assert seen.spans == tuple(wanted)
     assert (seen.absent, seen.unknown) == (False, ())
-    device.type(part.remove(group, seen.spans))
+    device.type(part.remove(group, seen.spans, ()))
     assert part.read_members(group, device.show(part.ask_members(group))).spans == ()
     assert state(device, gate, group) == "ready"
     placeholder = device.groups[group.name][0]
     with pytest.raises(Rejected):
-        device.type((part.add(group, (Span(family, 1, 1),))[0], f"no {placeholder}"))
+        device.type((part.add(group, (Span(family, 1, 1),), ())[0], f"no {placeholder}"))
 
 
 @given(st.sampled_from(WAYS), st.data())
@@ -330,7 +342,7 @@ def test_what_is_never_typed(vendor: str) -> None:
     part = groups(vendor)
     for span in (parse("240.0.0.1"), parse("2001:db8::1")):
         with pytest.raises(UsageError):
-            part.add(BLOCK[4], (span,))
+            part.add(BLOCK[4], (span,), ())
     for gate in (
         Gate("a b"),
         Gate("x", "Gi0/1\nreload"),
@@ -340,7 +352,7 @@ def test_what_is_never_typed(vendor: str) -> None:
     ):
         with pytest.raises(UsageError):
             part.ask_gate(gate, BLOCK[4])
-    assert part.add(BLOCK[4], ()) == part.remove(BLOCK[4], ()) == ()
+    assert part.add(BLOCK[4], (), ()) == part.remove(BLOCK[4], (), ()) == ()
 
 
 @given(st.sampled_from(WAYS), st.lists(st.text(max_size=120), min_size=4, max_size=4))
@@ -355,3 +367,25 @@ def test_hostile_answers(way: tuple[str, int], texts: list[str]) -> None:
         assert part.read_members(group, texts[:1]).spans == ()
     except AnswerUnusable:
         return
+
+
+@pytest.mark.parametrize(("vendor", "family"), WAYS)
+def test_one_list_in_both_directions(vendor: str, family: int) -> None:
+    """A list that is applied in both directions takes the rule of either gate, and each goes without the other."""
+    device, _ = guarded(vendor, family) if vendor == "cisco_asa" else (CiscoDevice(vendor), None)
+    if vendor == "cisco_asa":
+        device.applied[OUTSIDE, "out"] = "edge-in"
+    gates = [Gate("", OUTSIDE, matches="destination"), Gate("", OUTSIDE, "out")]
+    part, group = groups(vendor), BLOCK[family]
+    texts, ways_back = [device.text()], []
+    for gate in gates:
+        assert state(device, gate, group) == "absent"
+        shown = device.show(part.ask_gate(gate, group))
+        ways_back.append(part.unprepare(gate, group, shown))
+        device.type(part.prepare(gate, group, shown))
+        texts.append(device.text())
+        assert state(device, gate, group) == "ready"
+    assert state(device, gates[0], group) == "ready"
+    for way_back, before in zip(ways_back[::-1], texts[-2::-1], strict=True):
+        device.type(way_back)
+        assert device.text() == before

@@ -17,7 +17,6 @@ from remedy.core.errors import RemedyError, UsageError
 from remedy.devices import Gate, Group, Groups, Lines, Vendor, registered
 from remedy.devices.acl import ANY, Acl, Endpoint, Ports, Rule
 from remedy.devices.addresses import Span, merged
-from remedy.devices.h3c_comware5 import Groups as NumberedGroups
 
 VENDORS = registered()
 GROUPED = [name for name, vendor in VENDORS.items() if vendor.groups]
@@ -233,20 +232,25 @@ def test_members(name: str, data: st.DataObject) -> None:
         assert not read.unknown
         return read.spans
 
-    def change(spans: tuple[Span, ...], *, undo: bool) -> None:
+    def add(spans: tuple[Span, ...]) -> Lines:
+        """Add them; what takes them back, as it was known before."""
         texts = [model.show(line) for line in groups.ask_members(group)]
-        if isinstance(groups, NumberedGroups):
-            typed(model, (groups.remove if undo else groups.add)(group, spans, texts))
-        else:
-            typed(model, (groups.remove if undo else groups.add)(group, spans))
+        places = groups.places(group, spans, texts)
+        assert places == () or len(set(places)) == len(spans)
+        back = groups.remove(group, spans, texts)
+        typed(model, groups.add(group, spans, texts))
+        after = [model.show(line) for line in groups.ask_members(group)]
+        assert groups.places(group, spans, after) == places, "they have the numbers that they were to get"
+        assert groups.remove(group, spans, after) == back
+        return back
 
     assert groups.read_members(group, [model.show(line) for line in groups.ask_members(group)]).absent
-    change(base, undo=False)
+    add(base)
     assert set(held()) == set(base)
     if more:
-        change(more, undo=False)
+        back = add(more)
         assert set(held()) == {*base, *more}
-        change(more, undo=True)
+        typed(model, back)
     assert held() == base
 
 

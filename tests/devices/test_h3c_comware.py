@@ -189,7 +189,7 @@ def test_ranges_become_prefixes() -> None:
         "192.0.2.1", "192.0.2.2/31", "192.0.2.4",
     ]  # fmt: skip
     with pytest.raises(UsageError):
-        GROUPS.add(GROUP6, [Span(6, 0, (1 << 128) - 1)])
+        GROUPS.add(GROUP6, [Span(6, 0, (1 << 128) - 1)], ())
 
 
 @pytest.mark.parametrize("matches", ["source", "destination"])
@@ -253,7 +253,7 @@ def test_on_top_of_somebodys_list() -> None:
     rules = device.acls["4", "3000"]["rules"]
     assert rules == {4: "deny ip source object-group remedy-block counting", **kept}
     assert state(device) == GateState("ready")
-    device.type(GROUPS.add(GROUP, [parse("203.0.113.7")]))
+    device.type(GROUPS.add(GROUP, [parse("203.0.113.7")], ()))
     for texts in (asked(device), before):
         lines = GROUPS.unprepare(GATE, GROUP, texts)
         assert lines[:3] == ("acl advanced 3000", "undo rule 4", "quit")

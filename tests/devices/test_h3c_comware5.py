@@ -74,8 +74,10 @@ def test_members_are_taken_back_by_the_number_they_will_have() -> None:
         "quit",
     )
     assert back == ("acl name remedy-block", "undo rule 0", "undo rule 10", "quit")
+    assert GROUPS.places(GROUP, spans, texts) == (0, 10)
     device.type(add)
     assert GROUPS.remove(GROUP, spans, members(device)) == back
+    assert GROUPS.places(GROUP, spans, members(device)) == (0, 10)
     device.type(back)
     assert [str(span) for span in GROUPS.read_members(GROUP, members(device)).spans] == ["192.0.2.1"]
 
@@ -84,7 +86,7 @@ def test_nothing_is_numbered_unasked() -> None:
     """Without the device's answer no number is guessed."""
     for change in (GROUPS.add, GROUPS.remove):
         with pytest.raises(AnswerUnusable, match="were not asked for"):
-            change(GROUP, [parse("192.0.2.1")])
+            change(GROUP, [parse("192.0.2.1")], ())
     with pytest.raises(UsageError):
         GROUPS.add(GROUP, [Span(4, 0, (1 << 32) - 1)], [""])
 
@@ -98,6 +100,24 @@ def test_somebodys_list_at_the_gate() -> None:
     assert state(device) == GateState("foreign", "list 3000 is applied at GigabitEthernet1/0/1")
     with pytest.raises(Refused, match="3000 is applied"):
         GROUPS.prepare(GATE, GROUP, asked(device))
+
+
+def test_a_list_at_two_gates() -> None:
+    """The gates of a family share one list: it counts where else it is applied, and goes with the last one."""
+    device = Comware(five=True)
+    device.type(GROUPS.prepare(GATE, GROUP, asked(device)))
+    other = Gate(interface="GigabitEthernet1/0/2")
+    before = [device.show(line) for line in GROUPS.ask_gate(other, GROUP)]
+    assert GROUPS.read_gate(other, GROUP, before) == GateState(
+        "inactive", "list remedy-block is not applied at GigabitEthernet1/0/2", beside=1
+    )
+    device.type(GROUPS.prepare(other, GROUP, before))
+    assert state(device) == GateState("ready", beside=1)
+    assert GROUPS.unprepare(GATE, GROUP, asked(device)) == (
+        "interface GigabitEthernet1/0/1",
+        "undo packet-filter name remedy-block inbound",
+        "quit",
+    )
 
 
 def test_failed_and_foreign_lists() -> None:

@@ -130,7 +130,7 @@ def test_two_gates_and_a_block() -> None:
     for lines in [GROUPS.prepare(gate, GROUP, asked(device, gate)) for gate in (GATE, second)]:
         device.type(lines)
     assert (state(device).state, state(device, second).state) == ("ready", "ready")
-    device.type(GROUPS.add(GROUP, [parse("203.0.113.7")]))
+    device.type(GROUPS.add(GROUP, [parse("203.0.113.7")], ()))
     device.type(GROUPS.unprepare(GATE, GROUP, asked(device)))
     device.type(GROUPS.unprepare(second, GROUP, asked(device, second)))
     assert device.objects == {("ip", "remedy-block"): ["host address 203.0.113.7"]}
@@ -193,7 +193,7 @@ def test_foreign() -> None:
 def test_acts_at_once() -> None:
     """Every change ends by having the device match anew, since it would otherwise act seconds later."""
     spans = [parse("203.0.113.7"), parse("198.51.100.7-198.51.100.20")]
-    assert GROUPS.add(GROUP, spans) == (
+    assert GROUPS.add(GROUP, spans, ()) == (
         "object-group ip address remedy-block",
         "network host address 203.0.113.7",
         "network range 198.51.100.7 198.51.100.20",
@@ -202,7 +202,7 @@ def test_acts_at_once() -> None:
         "accelerate enhanced enable",
         "quit",
     )
-    assert GROUPS.remove(GROUP6, [parse("2001:db8::/32")])[1] == "undo network subnet 2001:db8:: 32"
+    assert GROUPS.remove(GROUP6, [parse("2001:db8::/32")], ())[1] == "undo network subnet 2001:db8:: 32"
     assert "accelerate enhanced enable" in GROUPS.prepare(GATE, GROUP, asked(device_with("any")))
 
 

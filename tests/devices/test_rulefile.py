@@ -70,10 +70,13 @@ def test_anybody_is_of_both_families() -> None:
         ("deny tcp from any port 80-22", "no port"),
         ("deny tcp from any port 65536", "no port"),
         ("deny tcp from any port http", "no port"),
+        ("deny tcp from any port 0000070000", "no port"),
         ("deny 256 from any", "no protocol"),
         ("deny 203.0.113.7 for 2y", "between a minute and a year"),
         ("deny 203.0.113.7 until tomorrow", "no time"),
         ("deny 203.0.113.7 until 2026-12-01T00:00:00", "no time zone"),
+        ("deny 203.0.113.7 until 9999-12-31T23:59:59-12:00", "no time"),
+        ("deny 203.0.113.7 until 0001-01-01T00:00:00+08:00", "no time"),
         ("deny 203.0.113.7 to any established", "'established' is not understood"),
         ("list a b", "a list's name"),
         ("list OUT;reload", "a list's name"),
@@ -86,6 +89,24 @@ def test_what_is_not_understood(line: str, said: str) -> None:
         read(f"deny 203.0.113.1\n{line}\n", now=NOW, name="rules")
     assert caught.value.where == "rules:2"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_a_comment_hides_no_rule(end: str) -> None:
+    """What ends a line for some readers and not for others is refused, in a comment above all."""
+    with pytest.raises(UsageError, match="no line of a rule may hold") as caught:
+        read(f"deny 203.0.113.1\ndeny 203.0.113.7 # a feed's words{end}permit any\n", now=NOW, name="rules")
+    assert caught.value.where == "rules:2"
+
+
+def test_windows_lines_and_blanks() -> None:
+    """CR LF ends a line, and blanks around commas and dashes mean nothing."""
+    [one] = read("deny tcp 203.0.113.1 - 203.0.113.9 , 203.0.113.20 to any port 0022 - 23 # x\r\n\r\n", now=NOW)
+    assert (one.rule.source, one.rule.destination.ports) == (
+        ends("203.0.113.1-203.0.113.9", "203.0.113.20"),
+        ((22, 23),),
+    )
+    assert one.rule.comment == "x"
 
 
 def test_a_comment_cannot_act_on_a_terminal() -> None:

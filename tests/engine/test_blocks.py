@@ -13,7 +13,7 @@ from remedy.actions.unblock import Unblock
 from remedy.core.canon import Json, encode
 from remedy.core.errors import Refused
 from remedy.core.values import Plan
-from remedy.devices.addresses import parse
+from remedy.devices.addresses import parse, touched
 from remedy.engine import blocks
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -72,8 +72,8 @@ def test_what_has_run_out() -> None:
     assert [str(span) for one in due for span in one.spans] == ["203.0.113.7"]
 
 
-def test_the_last_word_counts() -> None:
-    """Blocked again while it is blocked, nothing is typed; but it stands as long as the last command said."""
+def test_the_longest_word_counts() -> None:
+    """Blocked again while it is blocked, nothing is typed; but it stands as long as either command said."""
     journal = Journal()
     end = (NOON + timedelta(hours=1)).isoformat()
     carried(journal, "R1", Block(addresses=("203.0.113.7", "203.0.113.9"), until=end))
@@ -82,6 +82,23 @@ def test_the_last_word_counts() -> None:
     assert [str(s) for one in blocks.expired(standing, NOON.timestamp() + 3600) for s in one.spans] == ["203.0.113.9"]
     already(journal, "R3", Unblock(addresses=("203.0.113.9",)))
     assert texts(journal) == {"fw01": ["203.0.113.7"]}
+
+
+def test_a_short_block_of_many_ends_no_longer_one() -> None:
+    """What stands for good, or for a day, outlives the minutes of a prefix around it; the rest of that ends in time."""
+    journal = Journal()
+    day, hour = ((NOON + timedelta(hours=hours)).isoformat() for hours in (24, 1))
+    carried(journal, "R1", Block(addresses=("203.0.113.7",)))
+    carried(journal, "R2", Block(addresses=("203.0.113.128/25",), until=day))
+    carried(journal, "R3", Block(addresses=("203.0.113.0/24",), until=hour))
+    carried(journal, "R4", Block(addresses=("203.0.113.0/24",), until=hour), device="core01")
+    due = blocks.expired(blocks.standing(journal), NOON.timestamp() + 3600)
+    spans = [span for one in due for span in one.spans if one.device == "fw01"]
+    assert sum(span.size for span in spans) == 127
+    assert not touched(spans, (parse("203.0.113.7"), parse("203.0.113.128/25")))
+    assert [str(span) for one in due for span in one.spans if one.device == "core01"] == ["203.0.113.0/24"]
+    later = blocks.expired(blocks.standing(journal), NOON.timestamp() + 86_400)
+    assert sum(span.size for one in later for span in one.spans if one.device == "fw01") == 255
 
 
 def already(journal: Journal, run: str, action: Block | Unblock) -> None:

@@ -146,6 +146,21 @@ def test_released_does_not_count(book: Book, status: str) -> None:
     assert limits.isolated(book.record) == {}
 
 
+def test_given_back_in_part(book: Book) -> None:
+    """A release, or an undo, that has left a layer frees nobody; but nobody is asked to keep the host isolated."""
+    book.isolate("web01", "R1")
+    book.end("web01", "R2", "unverified", "release", left=["host"])
+    book.isolate("web02", "R3")
+    book.end("web02", "R3", "undone-in-part", by="U1")
+    assert limits.isolated(book.record) == {"web01": "R1", "web02": "R3"}
+    assert limits.held(book.record) == {}
+    book.end("web01", "R4", "unverified", "release", left=[])
+    book.end("web02", "R3", "undone", by="U2")
+    assert limits.isolated(book.record) == {}
+    book.isolate("web01", "R5")
+    assert limits.held(book.record) == {"web01": "R5"}
+
+
 def test_undone_runs(book: Book) -> None:
     """Undoing an isolation frees the host, and nothing but an isolation cuts it off again."""
     book.isolate("web01", "R1")

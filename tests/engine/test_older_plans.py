@@ -17,8 +17,10 @@ from remedy.core.errors import PlanFileError
 from remedy.core.values import PLAN_SCHEMA
 from remedy.engine import replay
 
-#: What each format added to a step of a plan.
-ADDED = {1: ("transfer", "halfway", "repeats", "guard", "reaching"), 2: ("repeats", "guard", "reaching")}
+#: What a step of a plan has not got in each format.
+ADDED = {1: ("transfer", "halfway", "repeats", "guard", "reaching"), 2: ("repeats", "guard", "reaching"), 3: ()}
+#: The first format whose timers can be started anew.
+AGAIN = 4
 
 
 def recorded(desk: Desk, schema: int, added: tuple[str, ...]) -> str:
@@ -30,6 +32,8 @@ def recorded(desk: Desk, schema: int, added: tuple[str, ...]) -> str:
     for change in (*body["plan"]["changes"], *body["plan"]["keep"]):
         for name in added:
             del change[name]
+    if schema < AGAIN:
+        del body["plan"]["guard"]["again"]
     old, new = body["hash"], digest(body["plan"])
     body["hash"] = new
     texts = {one.seq: canonical(body).decode() if one is entry else one.body.replace(old, new) for one in pages.entries}

@@ -159,3 +159,11 @@ def test_nothing_was_taken(world: World) -> None:
     for shelf in world.shelves.values():
         shelf.gone = True
     assert world.remember(plan()) == {}
+
+
+def test_accounts_that_were_not_told_are_named_once(world: World) -> None:
+    """Whoever the server would not tell all of is named, though two backups of the run say so."""
+    assert taken.untold(world.journal, plan()) == ()
+    world.sent("k2", {**RESULT, "accounts_untold": ["b@% (some of its rights)", "a@h"]})
+    world.sent("k2", {**RESULT, "accounts_untold": ["a@h"]})
+    assert taken.untold(world.journal, plan()) == ("a@h", "b@% (some of its rights)")

@@ -120,7 +120,7 @@ def test_members_are_added_and_read_back(switch: Switch, face: str, noisy: bool)
     assert groups
     connection = device.connect(device.target)
     spans = hosts(60)
-    reply = one(connection, "configure", stdin="\n".join(groups.add(GROUP, spans)))
+    reply = one(connection, "configure", stdin="\n".join(groups.add(GROUP, spans, ())))
     assert (reply.status, reply.err) == (0, b"")
     ask = groups.ask_members(GROUP)
     texts = json.loads(one(connection, "cli", *ask, *ask).out)
@@ -174,7 +174,7 @@ def test_from_the_inventory_to_an_answer(switch: Switch, tmp_path: Path) -> None
         question = members(found.vendor, [GROUP])
         assert sessions.ask([question], at="fw01") == ({"remedy-block": None},)
         assert found.vendor.groups
-        lines = found.vendor.groups.add(GROUP, hosts(2))
+        lines = found.vendor.groups.add(GROUP, hosts(2), ())
         assert sessions.send(Command(("configure",), "\n".join(lines)), at="fw01").status == 0
         sessions.renew("fw01")
         assert sessions.ask([question], at="fw01") == ({"remedy-block": ["198.18.0.1", "198.18.0.2"]},)
@@ -202,7 +202,7 @@ def test_bad_days(switch: Switch) -> None:
     connection = device.connect(device.target)
     groups = devices.named("h3c_comware").groups
     assert groups
-    lines = "\n".join(groups.add(GROUP, hosts(30)))
+    lines = "\n".join(groups.add(GROUP, hosts(30), ()))
     device.set(locked_by="ann")
     reply = one(connection, "configure", stdin=lines)
     assert (reply.status, b"exclusively by user ann" in reply.err, b"display users" in reply.err) == (1, True, True)
@@ -227,7 +227,7 @@ def test_a_link_lost_in_the_middle(switch: Switch, fault: str, kind: type[Except
     groups = devices.named("h3c_secpath").groups
     assert groups
     with pytest.raises(kind, match=r"5 of \d+ lines had been sent, 4 answered"):
-        one(connection, "configure", stdin="\n".join(groups.add(GROUP, hosts(30))))
+        one(connection, "configure", stdin="\n".join(groups.add(GROUP, hosts(30), ())))
 
 
 def test_time_set_by_the_device(switch: Switch) -> None:

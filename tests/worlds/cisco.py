@@ -129,7 +129,7 @@ class CiscoDevice:
         """What the device prints for each line."""
         return tuple(self._show(line) for line in lines)
 
-    def _show(self, line: str) -> str:  # noqa: PLR0911 -- one for each command
+    def _show(self, line: str) -> str:
         family = 6 if "ipv6" in line else 4
         if line.startswith("show access-list | include "):
             wanted = line.removeprefix("show access-list | include ")
@@ -147,8 +147,6 @@ class CiscoDevice:
             return "".join(f"access-group {name} {way} interface {at}\n" for (at, way), name in self.applied.items())
         if "object-group" in line:
             return self._show_group(line.rsplit(maxsplit=1)[-1])
-        if line == "show ip interface":
-            return self._show_ip_interface()
         if "running-config" in line:
             return self._show_applied()
         return self._show_lists(family)
@@ -182,15 +180,6 @@ class CiscoDevice:
                     out.append(f"    {text} (7 matches) sequence {number}")
                 else:
                     out.append(f"    {number} {text} (7 matches)")
-        return "\n".join([*out, ""])
-
-    def _show_ip_interface(self) -> str:
-        out = []
-        for interface in ("GigabitEthernet0/0", "GigabitEthernet0/1"):
-            ways = {way: self.applied.get((interface, way), "not set") for way in ("in", "out")}
-            ways = {way: "not set" if name.endswith("6") else name for way, name in ways.items()}
-            out += [f"{interface} is up, line protocol is up", "  Internet address is 192.0.2.1/24"]
-            out += [f"  Outgoing access list is {ways['out']}", f"  Inbound  access list is {ways['in']}"]
         return "\n".join([*out, ""])
 
     def _show_applied(self) -> str:

@@ -36,7 +36,18 @@ _LIMITS: Final = Limits(connect=3.0, banner=5.0, login=8.0, idle=5.0)
 FACES: Final = {
     "secpath": ("h3c_secpath", Gate(zone="Untrust")),
     "comware": ("h3c_comware", Gate(interface="GigabitEthernet1/0/1")),
+    "comware5": ("h3c_comware5", Gate(interface="GigabitEthernet1/0/1")),
+    "ios": ("cisco_ios", Gate(interface="GigabitEthernet0/1", acl="OUTSIDE-IN")),
+    "asa": ("cisco_asa", Gate(interface="outside", acl="outside_in")),
 }
+#: Those with object groups: the others hold attackers alone, a rule each.
+GROUPED: Final = sorted(set(FACES) - {"comware5"})
+#: Faces whose administrator logs in without rights, and takes them with `enable`.
+ELEVATING: Final = frozenset({"ios", "asa"})
+#: One face of each family, on which a sweep leaves out no moment.
+THOROUGH: Final = frozenset({"secpath", "ios"})
+#: What a device says of a line when it has no room, in words that its vendor's file takes for a refusal.
+NO_ROOM: Final = {"ios": "% No memory available", "asa": "ERROR: No memory available"}
 #: An administrator's own rules, which nobody else may touch.
 OTHERS: Final = {
     "secpath": (
@@ -49,6 +60,30 @@ OTHERS: Final = {
         "quit",
     ),
     "comware": ("acl advanced 3000", "rule 10 permit tcp destination-port eq 80", "rule 20 permit ip", "quit"),
+    "comware5": ("acl number 3000", "rule 10 permit tcp destination-port eq 80", "rule 20 permit ip", "quit"),
+    "ios": (
+        "archive",
+        "path flash:remedy",
+        "exit",
+        "ip access-list extended OUTSIDE-IN",
+        "10 permit tcp any any eq www",
+        "20 permit ip any any",
+        "exit",
+        "interface GigabitEthernet0/1",
+        "ip address 198.18.1.20 255.255.255.0",
+        "ip access-group OUTSIDE-IN in",
+        "exit",
+    ),
+    "asa": (
+        "interface GigabitEthernet0/1",
+        "nameif outside",
+        "interface GigabitEthernet0/2",
+        "nameif inside",
+        "exit",
+        "access-list outside_in extended permit tcp any any eq www",
+        "access-list outside_in extended permit ip any any",
+        "access-group outside_in in interface outside",
+    ),
 }
 
 
@@ -87,10 +122,11 @@ class Firewall:
         """Have it do something: "reboot", "cut"."""
         ask(self.control, {"do": what})
 
-    def log_in_as(self, user: str, password: str) -> None:
-        """From now on the operator uses another account."""
+    def log_in_as(self, user: str, password: str, *, become: str = "") -> None:
+        """From now on the operator uses another account, which takes rights with `become`, or has none to take."""
         self.sessions.close()
-        self.known_as["fw01"] = replace(self.target, user=user, password=Secret("test", password))
+        target = replace(self.target, user=user, password=Secret("test", password))
+        self.known_as["fw01"] = replace(target, become=bool(become), become_password=Secret("test", become))
 
     def engine(self, ends_after: int | None = None) -> Engine:
         """A new process with new logins; the ones before it are gone."""
@@ -123,6 +159,15 @@ class Firewall:
         engine = self.engine()
         return [replay.resume(engine, run) for run in list(replay.unfinished(engine.journal))]
 
+    def moments(self, plan: Plan) -> list[int]:
+        """Carry a plan out, take it back, and say when to be killed: after any deed, or near those at the device."""
+        life = self.killed(plan, 10_000)
+        assert life.changes, "the device was typed to"
+        assert self.undo(plan, f"U{plan.run}").status == "verified"
+        every = range(1, life.deeds + 1)
+        near = {typed + aside for typed in life.changes for aside in (-1, 0, 1)}
+        return [moment for moment in every if self.face in THOROUGH or moment in near]
+
     def killed(self, plan: Plan, moment: int) -> Life:
         """Carry a plan out and be killed after so many deeds; the life that this was."""
         engine = self.engine(moment)
@@ -140,7 +185,7 @@ def firewall(folder: Path, face: str, **options: Any) -> Iterator[Firewall]:  # 
         "face": face,
         "name": "FW01",
         "accounts": {"admin": ["Admin-1", "admin"], "guest": ["Guest-1", "operator"]},
-        "ports": [f"GigabitEthernet1/0/{number}" for number in range(1, 5)],
+        "ports": [f"GigabitEthernet{'0' if face in ELEVATING else '1/0'}/{number}" for number in range(1, 5)],
         "minute": 60.0,
         "secrets": {"super": "Super-1", "enable": "Super-1"},
         "control": str(control),
@@ -158,6 +203,8 @@ def firewall(folder: Path, face: str, **options: Any) -> Iterator[Firewall]:  # 
         known.write_text(f"[127.0.0.1]:{port} {_key_of(port)}\n")
         vendor = devices.named(FACES[face][0])
         target = Target("fw01", "127.0.0.1", port, "admin", "", str(known), Secret("test", "Admin-1"))
+        if face in ELEVATING:
+            target = replace(target, become=True, become_password=Secret("test", "Super-1"))
         connect = DeviceConnector(lambda secret: secret.value, lambda _: Platform(vendor), limits=_LIMITS)
         known_as = {"fw01": target}
         sessions = Sessions(connect, known_as.__getitem__, parse)

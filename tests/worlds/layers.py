@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.worlds.acting import Operator
-from tests.worlds.firewalls import FACES, Firewall, firewall
+from tests.worlds.firewalls import FACES, OTHERS, Firewall, firewall
 from tests.worlds.real import ADDRESSES, SITE, TARGET, Channel, World
 
 from remedy import devices
@@ -37,6 +37,16 @@ SWITCH: Final = (
     f"interface {PORT}", "description web01", "port access vlan 20", "quit",
     f"interface {UPLINK}", "port link-type trunk", "port trunk permit vlan 20", "quit",
 )  # fmt: skip
+
+#: What a firewall has to have before hosts can be cut off there: on an ASA, lists in both directions.
+WALLS: Final = {
+    "ios": OTHERS["ios"],
+    "asa": (
+        *OTHERS["asa"],
+        "access-list outside_out extended permit ip any any",
+        "access-group outside_out out interface outside",
+    ),
+}
 
 
 class Tables(Remembering):
@@ -66,6 +76,24 @@ class Toy:
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+@dataclass
+class Behind:
+    """A host that nobody reaches while its switch has it in the quarantine VLAN. Implements core.ports.Connection."""
+
+    host: Connection
+    switch: Firewall
+
+    def run(self, commands: Sequence[Command]) -> tuple[Reply, ...]:
+        """What the host answers. Raises ConnectFailed when the switch keeps it apart."""
+        if f"port access vlan {QUARANTINE}" in self.switch.asked("running"):
+            raise ConnectFailed("no answer", where="web01")
+        return self.host.run(commands)
+
+    def close(self) -> None:
+        """Close the connection to the host."""
+        self.host.close()
 
 
 @dataclass
@@ -139,8 +167,12 @@ def estate(
     boxes: Sequence[str] = ("fw01", "sw01"),
     heard: Sequence[Sequence[Any]] = ((MAC, 20, PORT),),
     known: Sequence[Sequence[Any]] = (),
+    dark: bool = False,
 ) -> Iterator[Estate]:
-    """Switch the devices on, set up and saved, beside a host; they end with the block."""
+    """Switch the devices on, set up and saved, beside a host; they end with the block.
+
+    In a `dark` one nobody reaches the host in its quarantine VLAN.
+    """
     faces = {"fw01": (wall, {}), "sw01": ("comware", _learned(heard, known))}
     with contextlib.ExitStack() as stack:
         made: dict[str, Firewall] = {}
@@ -151,7 +183,7 @@ def estate(
             box.target = replace(box.target, name=name)
             made[name] = box
         site = SITE if isinstance(host, World) else Site(addresses=ADDRESSES)
-        session = _sessions(host, made)
+        session = _sessions(host, made, dark=dark)
         stack.callback(session.close)
         world: Any = Place(session)
         if isinstance(host, World):
@@ -159,7 +191,7 @@ def estate(
             stack.callback(setattr, host, "session", host.session)
             host.session, world = session, host
         operator = Estate(world, site=site, boxes=made)
-        for name, lines in (("sw01", SWITCH), ("fw01", ())):
+        for name, lines in (("sw01", SWITCH), ("fw01", WALLS.get(wall, ()))):
             if name in made and lines:
                 for command in (typing.configure(lines), typing.save(name, devices.named(made[name].vendor)).do):
                     reply = session.send(command, at=name)
@@ -171,7 +203,7 @@ def _learned(heard: Sequence[Sequence[Any]], known: Sequence[Sequence[Any]]) -> 
     return {"enforcer": "tests.worlds.layers:Tables", "enforcing": {"heard": [*heard], "known": [*known]}}
 
 
-def _sessions(host: Toy | World, boxes: dict[str, Firewall]) -> Sessions:
+def _sessions(host: Toy | World, boxes: dict[str, Firewall], *, dark: bool) -> Sessions:
     def platform(target: Target) -> Platform:
         return Platform(devices.named(FACES[boxes[target.name].face][0]))
 
@@ -180,7 +212,8 @@ def _sessions(host: Toy | World, boxes: dict[str, Firewall]) -> Sessions:
     def connect(target: Target) -> Connection:
         if target.name in boxes:
             return dial(target)
-        return host if isinstance(host, Toy) else Channel(host, target.name)
+        made = host if isinstance(host, Toy) else Channel(host, target.name)
+        return Behind(made, boxes["sw01"]) if dark and target.name == TARGET.name else made
 
     def lookup(name: str) -> Target:
         return boxes[name].target if name in boxes else replace(TARGET, name=name)

@@ -62,7 +62,8 @@ class Prepare:
             )
         do, undo = desk.groups.prepare(gate, group, texts), desk.groups.unprepare(gate, group, texts)
         found = device.standing(state["state"], there=held[group.name] is not None)
-        how_far = device.setup(desk.vendor, gate, group, found)
+        beside = desk.groups.read_gate(gate, group, texts).beside
+        how_far = device.setup(desk.vendor, gate, group, found, beside)
         step = typing.step(desk.name, f"the drop rule on {group.name} at the top of {place(gate)}", do, undo, how_far)
         plan = replace(plan, notes=("nothing is blocked by this: the group is empty",))
         return typing.guarded(plan, desk, (step,), how_far, undo=undo, seconds=self.seconds)

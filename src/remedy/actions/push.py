@@ -26,6 +26,8 @@ class Push:
     `text` is the file, `file` its name, `now` (RFC 3339 UTC) the moment it was read, which `for 24h` counts from.
     `acl` and `replace` are as in `lists.Wish`. `ways` are how we reach the device ourselves, `keep` who must stay
     reachable, with addresses. `seconds` is the device's own timer.
+    `ended` (RFC 3339 UTC) makes it the end of an earlier push of that text: of what was not over by `since` (empty:
+    `now`) goes what is over by then. `only` names lists (name and family) that alone are meant.
     """
 
     name: ClassVar[str] = "push"
@@ -38,23 +40,31 @@ class Push:
     ways: tuple[Way, ...] = ()
     keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
     seconds: int = 120
+    since: str = ""
+    ended: str = ""
+    only: tuple[tuple[str, int], ...] = ()
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Read the device and say exactly what would be typed. Raises Refused, TargetUnfit, UsageError."""
-        now = datetime.fromisoformat(self.now)
-        wish = lists.Wish(
-            rulefile.read(self.text, now=now, name=self.file),
-            now,
+        wish = self.wish()
+        return lists.extend(
+            begin(self, target, context),
+            Desk(target.name, named(self.vendor), reader),
+            wish,
+        )
+
+    def wish(self) -> lists.Wish:
+        """The rules of the file, and what is asked for them. Raises UsageError for what is no file of rules."""
+        return lists.Wish(
+            rulefile.read(self.text, now=datetime.fromisoformat(self.now), name=self.file),
+            datetime.fromisoformat(self.since or self.now),
             self.seconds,
             acl=self.acl,
             replace=self.replace,
             ways=self.ways,
             keep=dict(self.keep),
-        )
-        return lists.extend(
-            begin(self, target, context),
-            Desk(target.name, named(self.vendor), reader),
-            wish,
+            ended=datetime.fromisoformat(self.ended) if self.ended else None,
+            only=self.only,
         )
 
 

@@ -5,7 +5,8 @@ what was there is kept in the plan. To cut the host off again is an isolation, w
 the paths that the certificate had proven closed are asked again: they have to answer as before the isolation.
 
 What devices added is taken back first, exactly as the record says it was, so that a host behind a moved port can be
-asked again. A device that does not answer keeps its layer, and says so; a host that does not, likewise.
+asked again. A device that does not answer keeps its layer, and says so; a host that does not, likewise: it is released
+once more when it does, and counts as isolated until then.
 """
 
 from __future__ import annotations
@@ -32,47 +33,45 @@ _RUN: Final = re.compile(r"[A-Za-z0-9]+")
 class Release:
     """Take the isolation of a host away. `cells` are those its certificate had proven closed, from the record.
 
-    `beyond` are the steps of its isolations at devices, from the record, oldest first.
+    `beyond` are the steps of its isolations at devices, from the record, oldest first. `alone`: by the record no
+    isolation has touched the host itself, so that it need not answer.
     """
 
     name: ClassVar[str] = "release"
     cells: tuple[Cell, ...] = ()
     force: bool = False
     beyond: tuple[Change, ...] = ()
+    alone: bool = False
 
     def plan(self, target: Target, site: Site, context: Context, reader: Reader) -> Plan:  # noqa: ARG002 -- the port's
         """Look for an isolation on the host and at its devices, and say exactly what would be taken away."""
         away = beyond.inverses(self.beyond, reader, force=self.force)
-        plan = replace(
-            begin(self, target, context),
-            changes=away.steps,
-            keep=away.saves(target.name),
-            on_failure="keep",
-            notes=away.notes,
-            unproven=away.unproven,
-        )
+        plan = replace(begin(self, target, context), on_failure="keep")
         try:
             plan = self._of_host(plan, target, reader)
         except (Unreachable, AnswerUnusable) as error:
-            if not away.steps:
-                raise
-            silent = (
-                f"{target.name} does not answer ({error.message}): its own rules are still there; release it once more"
-            )
-            plan = replace(plan, unproven=(*plan.unproven, silent))
-        expects = [
-            Expect(f"done: {step.why}", step.at, step.seen, step.after, fresh=step.layer != "host", layer=step.layer)
-            for step in plan.changes
-            if step.seen
-        ]
-        if plan.changes:
-            expects += _reopened(self.cells)
-        bare = not self.cells and bool(plan.changes)
-        short = ("the record holds no certificate: nothing to compare with",) if bare else ()
-        return replace(plan, expects=tuple(expects), unproven=(*plan.unproven, *short))
+            if self.alone:
+                plan = replace(plan, notes=(f"{target.name} does not answer, and no isolation has touched it itself",))
+            else:
+                away = away.silent(target.name, error, "release it")
+        steps = plan.changes
+        plan = replace(
+            away.onto(plan),
+            keep=away.saves(target.name),
+            expects=(
+                *away.expects(),
+                *(Expect(f"done: {step.why}", step.at, step.seen, step.after) for step in steps if step.seen),
+            ),
+        )
+        if plan.is_noop or "host" in away.stays:
+            return plan  # nothing has been closed, or not everything is opened
+        if not self.cells:
+            short = "the record holds no certificate: nothing to compare with"
+            return replace(plan, unproven=(*plan.unproven, short))
+        return replace(plan, expects=(*plan.expects, *_reopened(self.cells)))
 
     def _of_host(self, plan: Plan, target: Target, reader: Reader) -> Plan:
-        """What is to be taken away on the host itself."""
+        """The plan with what is to be taken away on the host itself."""
         probes = (
             host.facts(),
             nft.tables(by_nft.INET, by_nft.BRIDGE),
@@ -99,8 +98,8 @@ class Release:
         owner = f"isolated by incident {whose.get('incident', '?')}, run {whose.get('run', '?')}" if whose else ""
         return replace(
             plan,
-            changes=(*plan.changes, *steps),
-            notes=(owner or f"{target.name} is not isolated", *plan.notes),
+            changes=tuple(steps),
+            notes=(owner or f"{target.name} is not isolated",),
             facts=canonical({"boot": facts["boot"], "whose": cast("Any", whose)}).decode(),
         )
 

@@ -28,6 +28,8 @@ from remedy.probes import services
 
 _NO_DATABASE, _NO_BACKUP = Database("", "", ""), Backup("", "", "", ())
 _SHOWN = 20
+#: More moves than this make the moment a noticeable one: a RENAME takes about a millisecond for each.
+_MANY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,9 @@ class Restore:
             "every write since the backup leaves the live data with them",
             "writes are held for the moment of the cut-over (error 1290); open transactions roll back",
         ]
+        moves = len(server.tables) + len(self.contents.tables)
+        if moves > _MANY:
+            said.append(f"{moves} tables change places in that moment, at a millisecond or two each")
         missing = sorted(set(server.tables) - {table.name for table in self.contents.tables} - self._sequences())
         if missing:
             said.append(f"live tables that the backup does not have: {', '.join(missing[:_SHOWN])}")

@@ -2,6 +2,9 @@
 
 Decides from what the target shows now: a step whose effect is gone already is left out, a step whose place somebody
 else has changed since is refused unless forced. So an undo can be previewed, saved, resumed, and undone itself.
+
+What an isolation has done at devices is taken back first: behind a moved port the host cannot be asked. What does not
+answer keeps its layer, and the run is not undone until it does.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from remedy.actions import begin
+from remedy.actions.containment import beyond
 from remedy.actions.recovery import instance
 from remedy.core.canon import canonical
-from remedy.core.errors import Refused, RemedyError
+from remedy.core.errors import AnswerUnusable, Refused, RemedyError, Unreachable
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Context, Expect, Plan, Site, Target, wanted
 
@@ -38,13 +42,28 @@ class Undo:
                 "without a timer",
                 hint=f"remedy isolate {target.name}",
             )
+        apart = [c for c in self.of.keep if beyond.stands(self.of.target, c)]
+        away = beyond.inverses(apart, reader, force=self.force)
+        steps: list[Change] = []
+        notes: list[str] = []
+        try:
+            steps, notes = self._at_home(reader)
+        except (Unreachable, AnswerUnusable) as error:
+            away = away.silent(target.name, error, f"`remedy undo {self.of.run}`")
+        saves = [change for change in self.of.keep if change.repeats and change not in apart] if steps else []
+        expects = [Expect(f"as before run {self.of.run}: {s.why}", s.at, s.seen, s.after) for s in steps if s.seen]
+        plan = replace(begin(self, target, context), changes=tuple(steps), on_failure="keep", notes=tuple(notes))
+        return replace(away.onto(plan), keep=(*away.saves(target.name), *saves), expects=(*away.expects(), *expects))
+
+    def _at_home(self, reader: Reader) -> tuple[list[Change], list[str]]:
+        """What is left at the target, newest first, and what is said of the rest."""
         steps: list[Change] = []
         notes: list[str] = []
         guard = self.of.guard
         if guard and reader.ask([guard.state], at=guard.at)[0] == "armed":
             steps.append(_disarming(self.of))
         for change in reversed((*self.of.changes, *self.of.keep)):
-            if change.repeats:
+            if change.repeats or beyond.stands(self.of.target, change):
                 continue
             if instance.is_removal(change):
                 left, said = _left(change, reader)
@@ -63,19 +82,11 @@ class Undo:
                 raise Refused(
                     f"somebody else has changed this since run {self.of.run}: {change.why}",
                     where=change.at,
-                    hint="look at what is there now; --force takes the step back all the same",
+                    hint="look at what is there now: what was done later may rest on it, and is taken back first; "
+                    "--force takes the step back all the same",
                 )
             steps.append(_inverse(change, now))
-        keep = tuple(change for change in self.of.keep if change.repeats) if steps else ()
-        expects = [Expect(f"as before run {self.of.run}: {s.why}", s.at, s.seen, s.after) for s in steps if s.seen]
-        return replace(
-            begin(self, target, context),
-            changes=tuple(steps),
-            keep=keep,
-            expects=tuple(expects),
-            on_failure="keep",
-            notes=tuple(notes),
-        )
+        return steps, notes
 
 
 def _inverse(change: Change, now: str) -> Change:

@@ -332,12 +332,20 @@ def stopping(engine: Engine, screen: Screen, runs: Sequence[str] = ()) -> Iterat
 
 
 def save(path: Path, plans: Sequence[Plan]) -> None:
-    """Write plans for `remedy apply`: the very bytes, each with its hash. The file is whole or not there."""
+    """Write plans for `remedy apply`: the very bytes, each with its hash. The file is whole or not there.
+
+    Raises UsageError when it cannot be written.
+    """
     body = {"remedy": __version__, "plans": [{"hash": plan.hash, "plan": encode(plan)} for plan in plans]}
     temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    temporary.chmod(0o600)
-    temporary.replace(path)
+    try:
+        temporary.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"the plan cannot be written: {error}", hint="--out takes a file in a folder of yours"
+        ) from error
 
 
 def screen_of(options: Common, world: World) -> Screen:

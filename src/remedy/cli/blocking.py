@@ -1,4 +1,4 @@
-"""What `block`, `unblock` and `acl prepare` share: which devices, which addresses, and what must never be cut off.
+"""What commands on devices share: which devices, which addresses, what must never be cut off, and what has ended.
 
 The wiring between inventory, record and the actions; no decision of its own.
 """
@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from remedy.core.errors import UnknownTarget, UsageError
+from remedy.core.errors import Refused, UnknownTarget, UsageError
 
 if TYPE_CHECKING:
+    from remedy.actions.perimeter.harm import Way
     from remedy.cli.world import World
     from remedy.core.canon import Json
     from remedy.core.errors import RemedyError
-    from remedy.core.values import Cell, Plan, Site
+    from remedy.core.values import Cell, Plan, Site, Target
     from remedy.devices.addresses import Span
     from remedy.engine.blocks import Standing
     from remedy.engine.job import Job
@@ -50,11 +51,7 @@ def addresses(words: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
 
     out = [str(parse(word)) for word in words]
     for name in files:
-        try:
-            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{name} cannot be read: {error}", hint="a text file with an address to a line") from error
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(written(name, "a text file with an address to a line").splitlines(), 1):
             for word in line.partition("#")[0].replace(",", " ").split():
                 try:
                     out.append(str(parse(word)))
@@ -63,6 +60,14 @@ def addresses(words: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
     if not out:
         raise UsageError("no address is given", hint="remedy block 203.0.113.7 198.51.100.0/24")
     return tuple(dict.fromkeys(out))
+
+
+def written(name: str, hint: str) -> str:
+    """The text of a file in UTF-8, `-` being standard input; its line ends stay what they are. Raises UsageError."""
+    try:
+        return (sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name} cannot be read: {error}", hint=f"{hint}, in UTF-8") from error
 
 
 def devices(around: World, patterns: Sequence[str]) -> tuple[Device, ...]:
@@ -88,12 +93,26 @@ def devices(around: World, patterns: Sequence[str]) -> tuple[Device, ...]:
 
 
 def admit(around: World, plan: Plan) -> None:
-    """Ask the limits once more just before a plan is carried out, a saved one above all. Raises Refused."""
+    """Ask the limits once more just before a block or push is carried out, a saved one above all. Raises Refused."""
     from remedy.devices.addresses import merged, parse  # noqa: PLC0415 -- lazily
 
     found = around.inventory.device(plan.target)
+    if plan.action == "push":
+        _require_known(around, plan, (found,) if found else ())
+        return
     spans = merged(parse(address) for address in json.loads(plan.params)["addresses"])
     check(around, spans, (found,) if found else (), counted=True)
+
+
+def _require_known(around: World, plan: Plan, found: Sequence[Device]) -> None:
+    """Raise Refused when somebody has to stay reachable now whom the plan of a push did not ask about."""
+    known = {(who, tuple(there)) for who, there in json.loads(plan.params)["keep"]}
+    for who, there in kept(around, found):
+        if there and (who, tuple(there)) not in known:
+            raise Refused(
+                f"the plan does not know of {who}: the inventory has changed since it was made",
+                hint="nothing was changed; plan again",
+            )
 
 
 def check(around: World, spans: Sequence[Span], found: Sequence[Device], *, counted: bool = False) -> None:
@@ -105,7 +124,7 @@ def check(around: World, spans: Sequence[Span], found: Sequence[Device], *, coun
         raise UnknownTarget("the device of this plan is none any more", hint="remedy_platform says what a device is")
     blocks.check(
         spans,
-        keep=dict(_kept(around, found)),
+        keep=dict(kept(around, found)),
         journal=around.record,
         now=time.time(),
         limits=blocks.Limits(
@@ -115,7 +134,7 @@ def check(around: World, spans: Sequence[Span], found: Sequence[Device], *, coun
     )
 
 
-def _kept(around: World, found: Sequence[Device]) -> Iterator[tuple[str, list[str]]]:
+def kept(around: World, found: Sequence[Device]) -> Iterator[tuple[str, list[str]]]:
     """Everybody who must stay reachable, with addresses; names that are no address are left to the probes."""
     inventory = around.inventory
     for host in inventory.hosts:
@@ -151,6 +170,28 @@ def _literal(address: str) -> list[str]:
         return [str(ipaddress.ip_address(address))]
     except ValueError:
         return []
+
+
+def ways(target: Target) -> tuple[Way, ...]:
+    """How we reach a device: from the jump host next to it, or from the address that packets leave here with."""
+    from remedy.actions.perimeter.harm import Way  # noqa: PLC0415 -- lazily
+    from remedy.devices.addresses import parse  # noqa: PLC0415
+
+    found = []
+    with contextlib.suppress(OSError, UnicodeError, UsageError):
+        if target.jump:
+            source, there = target.jump[-1].address, target.address
+            if parse(source).is_host and parse(there).is_host:
+                found.append(Way(source, there, target.port))
+        else:
+            for family, kind, protocol, _, peer in socket.getaddrinfo(
+                target.address, target.port, type=socket.SOCK_DGRAM
+            ):
+                with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+                    probe.connect(peer)  # UDP: nothing is sent
+                    source, there = (str(end[0]).partition("%")[0] for end in (probe.getsockname(), peer))
+                    found.append(Way(source, there, target.port))
+    return tuple(dict.fromkeys(found))
 
 
 def doors(around: World, device: Device) -> tuple[tuple[str, int], ...]:
@@ -192,28 +233,66 @@ def cells(around: World, blocks: Sequence[Standing]) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def expiring(around: World, names: Sequence[str] | None = None, *, incident: str = "") -> list[Job]:
-    """A job for each device that still blocks what was blocked for a time that is over, under the block's incident.
+def expiring(around: World, names: Sequence[str] | None = None, *, incident: str = "") -> list[list[Job]]:
+    """The jobs that take off, on each device, what was blocked or pushed for a time that is over; see `rounds`.
 
-    `names` are the devices asked about (None: all), `incident` the one whose blocks count ("": all). What another
-    block keeps stays. The inventory is read only when something is due; a device that it no longer has is left out.
+    `names` are the devices asked about (None: all), `incident` the one whose runs count ("": all). What another block
+    or push keeps stays. The inventory is read only when something is due; a device that it no longer has is left out.
     """
+    jobs = [*_blocks_over(around, incident), *_pushes_over(around, incident)]
+    return rounds([job for job in jobs if names is None or job.target.name in names])
+
+
+def rounds(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs to be done one list after the other, no device twice in a list: all of a list go at once."""
+    out: list[list[Job]] = []
+    for job in jobs:
+        free = next((one for one in out if all(job.target.name != other.target.name for other in one)), None)
+        if free is None:
+            out.append(free := [])
+        free.append(job)
+    return out
+
+
+def is_timed(around: World, incident: str) -> bool:
+    """Whether anything of an incident stands that has an end."""
+    from remedy.engine import blocks, pushes  # noqa: PLC0415 -- lazily
+
+    if any(one.until and one.incident == incident for one in blocks.standing(around.record)):
+        return True
+    return any(one.ends and one.incident == incident for one in pushes.standing(around.record))
+
+
+def _blocks_over(around: World, incident: str) -> Iterator[Job]:
+    """A job for each device that still blocks what is over, under the block's incident."""
     from remedy.devices.addresses import merged, subtract  # noqa: PLC0415 -- lazily
     from remedy.engine import blocks  # noqa: PLC0415
 
     there = blocks.standing(around.record)
     over = blocks.expired(there, now().timestamp())
-    jobs = []
     for name in dict.fromkeys(one.device for one in over if incident in {"", one.incident}):
-        if names is not None and name not in names:
-            continue
         mine = [one for one in over if one.device == name and incident in {"", one.incident}]
         going = [span for one in there if one.device == name and one not in over for span in one.spans]
         left = subtract(merged(span for one in mine for span in one.spans), going)
         found = around.inventory.device(name) if left and name in around.inventory.hosts else None
         if found is not None:
-            jobs.append(unblocking(around, found, left, mine[-1].incident))
-    return jobs
+            yield unblocking(around, found, left, mine[-1].incident)
+
+
+def _pushes_over(around: World, incident: str) -> Iterator[Job]:
+    """A job for each push of whose rules some are over, under its incident."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from remedy.engine import pushes  # noqa: PLC0415 -- lazily
+    from remedy.engine.job import Job  # noqa: PLC0415
+
+    for one in pushes.expired(pushes.standing(around.record), now()):
+        found = around.inventory.device(one.device) if one.device in around.inventory.hosts else None
+        if found is not None and incident in {"", one.incident}:
+            target = around.target(one.device)
+            keep = tuple((who, tuple(there)) for who, there in kept(around, (found,)) if there)
+            action = replace(one.ending(now()), vendor=found.vendor.name, ways=ways(target), keep=keep)
+            yield Job(action, target, site(around, one.device, ()), around.context(one.incident))
 
 
 def unblocking(around: World, one: Device, spans: Sequence[Span], incident: str) -> Job:
@@ -233,31 +312,35 @@ def unblocking(around: World, one: Device, spans: Sequence[Span], incident: str)
 
 
 def take_off(around: World, *, incident: str = "") -> list[tuple[str, Outcome | RemedyError]]:
-    """Take off what was blocked for a time that is over: how each device ended, by name.
+    """Take off what was blocked or pushed for a time that is over: how each device ended, by name.
 
-    The approval is that of the block, which said until when.
+    The approval is that of the block or push, which said until when.
     """
     from remedy.engine import fleet  # noqa: PLC0415 -- lazily
 
-    jobs = expiring(around, incident=incident)
-    if not jobs:
-        return []
+    out: list[tuple[str, Outcome | RemedyError]] = []
+    due = expiring(around, incident=incident)
+    if not due:
+        return out
     engine = around.engine()
-    ended = fleet.each(jobs, lambda job: engine.at_once(job, lambda plan: engine.approve(plan, around.actor)))
-    remember(around, ended)
-    return [(job.target.name, one) for job, one in zip(jobs, ended, strict=True)]
+    for jobs in due:
+        ended = fleet.each(jobs, lambda job: engine.at_once(job, lambda plan: engine.approve(plan, around.actor)))
+        remember(around, ended)
+        out += [(job.target.name, one) for job, one in zip(jobs, ended, strict=True)]
+    return out
 
 
 def remember(around: World, outcomes: Sequence[Outcome | RemedyError]) -> None:
-    """Put on record what was blocked, or free, already: such a run has no plan there, but says until when."""
-    from remedy.engine.blocks import SO_ALREADY  # noqa: PLC0415 -- lazily
+    """Put on record what was as asked already: such a run has no plan there, but it may say until when."""
+    from remedy.engine import blocks, pushes  # noqa: PLC0415 -- lazily
     from remedy.engine.outcome import Outcome  # noqa: PLC0415
 
+    kinds = {"block": blocks.SO_ALREADY, "unblock": blocks.SO_ALREADY, "push": pushes.SO_ALREADY}
     for one in outcomes:
-        if isinstance(one, Outcome) and one.status == "unchanged" and one.plan.action in {"block", "unblock"}:
+        if isinstance(one, Outcome) and one.status == "unchanged" and one.plan.action in kinds:
             plan = one.plan
             body: dict[str, Json] = {"action": plan.action, "target": plan.target, "params": plan.params}
-            around.record.append(SO_ALREADY, body, incident=plan.incident, run=plan.run)
+            around.record.append(kinds[plan.action], body, incident=plan.incident, run=plan.run)
 
 
 def now() -> datetime:

@@ -27,16 +27,19 @@ def conclude(around: World, screen: Screen, outcome: Outcome) -> dict[str, Json]
     """
     if outcome.plan.action not in _OF_RECOVERY:
         return None
-    from remedy.engine import aftermath  # noqa: PLC0415 -- lazily, with all below it
+    from remedy.engine import aftermath, taken  # noqa: PLC0415 -- lazily, with all below it
 
     now = int(time.time())
     try:
         body = aftermath.conclude(around.record, around.reader, around.copies.shelf, outcome, now=now)
+        untold = taken.untold(around.record, outcome.plan)
     except RemedyError as error:
         screen.error(outcome.plan.target, error)
         return None
     for line in lines(body) if body and not screen.quiet else ():
         screen.say(f"  {line}")
+    if untold:
+        screen.say(f"  not in the backup, for the server did not tell them: {', '.join(untold)}", "yellow")
     return body
 
 

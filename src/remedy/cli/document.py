@@ -79,6 +79,7 @@ def of_outcome(outcome: Outcome, evidence: str) -> dict[str, Json]:
         "changed": bool(outcome.steps),
         "verified": verified,
         "layers_held": [*outcome.held],
+        "layers_left": [*outcome.left],
         "withstands_root": outcome.withstands_root,
         "rollback_deadline": None if verified else (plan.guard.seconds if plan.guard else None),
         "evidence_hash": evidence,

@@ -5,6 +5,7 @@ Decides the words; "isolated" or "blocking" is said only of what is proven.
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from remedy.engine.outcome import Outcome
@@ -25,6 +26,8 @@ def headline(outcome: Outcome) -> tuple[str, str]:
     """The one line that matters, and its style. "Isolated" is said only of what is proven."""
     plan = outcome.plan
     done = _DONE.get(plan.action, "done")
+    if plan.action == "push" and json.loads(plan.params).get("ended"):
+        done = "rid of the rules that have ended"
     count = sum(len(v.expect.cells) for v in outcome.verdicts)
     words = {
         "verified": (f"{plan.target} is {done}: verified{f', {count} cells proven' if count else ''}", "bold green"),

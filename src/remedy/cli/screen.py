@@ -42,7 +42,9 @@ class Screen:
         self.redact = redact
         self._streams = (sys.stderr if result_to_stderr else sys.stdout, sys.stderr)
         self._consoles: dict[bool, Console] = {}
-        self._lock = threading.RLock()  # a handler of Ctrl-C may speak while its own thread does
+        # Held by whoever says several lines, for several targets speak at once; and a handler of Ctrl-C may speak while
+        # its own thread does.
+        self._lock = threading.RLock()
         self._progress: Progress | None = None
         self._rewritten = 0  # columns of the line on the terminal that the next one replaces
         self.many = False
@@ -151,6 +153,10 @@ class Screen:
         """What would be done: impact, steps, what is proven and what cannot be. With -v, the very bytes."""
         if self.quiet:
             return
+        with self._lock:
+            self._plan(plan)
+
+    def _plan(self, plan: Plan) -> None:
         self.say(
             f"{plan.action} {plan.target}   run {plan.run}   incident {plan.incident}   plan {plan.hash[:12]}", "bold"
         )

@@ -35,6 +35,7 @@ class Shelves:
     _open: dict[Copy, Store] = field(default_factory=dict)
     _seals: Seals | None = None
     _zones: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _carrier: Carrier | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def shelf(self, copy: Copy) -> Store:
@@ -96,10 +97,14 @@ class Shelves:
         return read
 
     def carrier(self) -> Carrier:
-        """What carries the streams of plans."""
+        """What carries the streams of plans: one, for a comparison uses what was seen while it was loaded."""
         from remedy.transports.transfers import Carrier  # noqa: PLC0415
 
-        return Carrier(self.bulk, self.of, self.open_sealed)
+        seals = self.open_sealed
+        with self._lock:
+            if self._carrier is None:
+                self._carrier = Carrier(self.bulk, self.of, seals)
+            return self._carrier
 
 
 def _drop(_piece: Piece) -> None:

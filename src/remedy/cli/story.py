@@ -131,6 +131,17 @@ def _blocked(body: dict[str, Any]) -> Line:
     return f"{body.get('action')} {body.get('target')}: {', '.join(addresses[:3])}{more} already{until}", ""
 
 
+def _pushed(body: dict[str, Any]) -> Line:
+    """A push that found its rules there, or what had ended gone."""
+    try:
+        asked = json.loads(str(body.get("params") or "{}"))
+    except ValueError:
+        asked = {}
+    asked = asked if isinstance(asked, dict) else {}
+    what = "nothing had to go that has ended" if asked.get("ended") else "already"
+    return f"{body.get('action')} {body.get('target')}: {_short(str(asked.get('file', '')))} {what}", ""
+
+
 def _configuration(body: dict[str, Any]) -> Line:
     """A device's configuration that was kept."""
     digest = str(body.get("sha256", ""))[:12]
@@ -169,6 +180,7 @@ _OF_DATABASES: Final[dict[str, Callable[[dict[str, Any]], Line]]] = {
     "fault-analysis": _analysis,
     "integrity": _integrity,
     "blocked": _blocked,
+    "pushed": _pushed,
     "device-configuration": _configuration,
     "evidence": _evidence,
 }

@@ -225,7 +225,7 @@ class World:
         def admit(plan: Plan) -> None:
             if plan.action == "isolate":
                 self.check_limits([plan.target], counted=True)
-            if plan.action == "block":
+            if plan.action in {"block", "push"}:
                 from remedy.cli import blocking  # noqa: PLC0415 -- lazily
 
                 blocking.admit(self, plan)

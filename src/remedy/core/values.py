@@ -19,7 +19,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9-]{0,64}")
 #: Format of plans, in files and in the record. Raised with every field that is added to the dataclasses of a plan, so
 #: that an older version can say that it is older. A field that is there neither goes nor changes its meaning, and a new
 #: one has a default under which an old plan means what it meant: a run begun before an update is resumed after it.
-PLAN_SCHEMA = 3
+PLAN_SCHEMA = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,9 @@ class Expect:
 class Guard:
     """A dead-man timer on the target. Armed before the first change, disarmed over a fresh connection.
 
-    If nobody disarms it within `seconds`, it runs its fallback by itself. `state` answers "armed" or "off";
-    `seen` answers `fallen` (canonical JSON) once the fallback has run.
+    If nobody disarms it within `seconds`, it runs its fallback by itself. `state` answers "armed" or "off", or
+    "unknown" where nothing can say; `seen` answers `fallen` (canonical JSON) once the fallback has run. `again` starts
+    one that runs already anew, keeping what it falls back to (`arm` where it is None).
     """
 
     why: str
@@ -175,6 +176,7 @@ class Guard:
     state: Probe
     seen: Probe
     fallen: str
+    again: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)

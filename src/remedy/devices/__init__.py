@@ -86,12 +86,14 @@ class GateState:
     "shadowed" (there, but something stands before it that would decide first); "inactive" (there, but the list is not
     applied at the gate, the rule is disabled, or the device marks it `(Failed)`); "foreign" (something that is not
     remedy's bears its name or stands in its place). `why` says it in words for all but absent and ready.
-    `hits` is the number of packets the rule has met, -1 where the device does not say.
+    `hits` is the number of packets the rule has met, -1 where the device does not say. `beside` counts what else rests
+    on the gate's list where that is remedy's own: its other drop rules, and the other places where it is applied.
     """
 
     state: str
     why: str = ""
     hits: int = -1
+    beside: int = 0
 
 
 class Groups(Protocol):
@@ -110,12 +112,22 @@ class Groups(Protocol):
         """Read what those lines printed, placeholder left out."""
         ...
 
-    def add(self, group: Group, spans: Sequence[Span]) -> Lines:
-        """What to type in configuration mode to add exactly these; the group is made where it is absent."""
+    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
+        """What to type in configuration mode to add exactly these; the group is made where it is absent.
+
+        `texts` are what `ask_members`' lines printed now; each of the spans is one that `sayable` gave.
+        """
         ...
 
-    def remove(self, group: Group, spans: Sequence[Span]) -> Lines:
-        """What to type to remove exactly these, each of which `read_members` gave."""
+    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
+        """What to type to remove exactly these: what is there by then, or what `add` would add, given the same."""
+        ...
+
+    def places(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> tuple[int, ...]:
+        """The number that each of these has, or gets from `add`, given the same; empty where members have none.
+
+        Where they have, `remove` goes by it: another member under one of these numbers would be removed instead.
+        """
         ...
 
     def sayable(self, span: Span) -> tuple[Span, ...]:
@@ -170,7 +182,8 @@ class Revert:
     """The device's own timer: unless confirmed, it goes back by itself to the configuration before `arm`.
 
     `arm` is typed first, `confirm` over a fresh login. Both name the mode they are typed in ("configure" or "exec").
-    `ask` shows whether it runs; empty where the device has no way to say.
+    `ask` shows whether it runs; empty where the device has no way to say. `again`, in the mode of `arm`, sets one that
+    runs anew and keeps what it goes back to; empty where `arm` does that.
     """
 
     arm: Lines
@@ -178,6 +191,7 @@ class Revert:
     arm_mode: str = "configure"
     confirm_mode: str = "configure"
     ask: Lines = ()
+    again: Lines = ()
 
 
 class Timed(Protocol):
@@ -274,6 +288,9 @@ class Vendor:
     switch: Switching | None = None
     #: Regular expressions with one group each: the secrets in a running configuration.
     secrets: tuple[str, ...] = ()
+    #: What an administrator types, in no mode of configuration, to end the sessions that an address has opened, where a
+    #: drop rule may let them go on: with `{address}` and `{family}`, 4 or 6.
+    ends: str = ""
 
 
 @functools.cache

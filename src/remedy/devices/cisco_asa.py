@@ -118,15 +118,22 @@ class AsaGroups:
         """The span's prefixes."""
         return tuple(span.prefixes())
 
-    def add(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to add exactly these. The group's header makes it where it is absent."""
+        del texts
         lines = tuple(_member(span) for span in self._members(group, spans))
         return (self._header(group), *lines) if lines else ()
 
-    def remove(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to remove exactly these."""
+        del texts
         lines = tuple(f"no {_member(span)}" for span in self._members(group, spans))
         return (self._header(group), *lines) if lines else ()
+
+    def places(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> tuple[int, ...]:
+        """None: a member is removed by its address."""
+        del group, spans, texts
+        return ()
 
     def _members(self, group: Group, spans: Sequence[Span]) -> Sequence[Span]:
         for span in spans:
@@ -177,7 +184,7 @@ class AsaGroups:
         name = gate.acl if gate.acl and at != gate.acl and _place(sight, gate.acl, rule) >= 0 else at or gate.acl
         place = _place(sight, name, rule)
         if place < 0:
-            strange = next((line for line in sight.rules(name) if group.name in line.text.split()), None)
+            strange = next((line for line in sight.rules(name) if _is_strange(line, group)), None)
             if strange is not None:
                 return GateState("foreign", f"{name} holds another line on {group.name}: {strange.typed}")
             if sight.members.absent and sight.members.unknown:
@@ -232,7 +239,7 @@ class AsaGroups:
             if sight.members.absent:
                 undone = [f"no {self._header(group)}"]
         rules, place = sight.rules(name), _place(sight, name, rule)
-        strange = next((line for line in rules if group.name in line.text.split() and not _is_own(line)), None)
+        strange = next((line for line in rules if _is_strange(line, group)), None)
         if strange is not None:
             raise Refused(
                 f"{name} holds another line on {group.name}: {strange.typed}", hint="remove it, or use another list"
@@ -320,6 +327,11 @@ def _is_own(line: AsaLine) -> bool:
     return head and (not said[5:] or said[5] in ("log", "inactive")) and "time-range" not in said
 
 
+def _is_strange(line: AsaLine, group: Group) -> bool:
+    """Whether the line is somebody's on our group: one list may be applied at several gates, each with its rule."""
+    return group.name in line.text.split() and not _is_own(line)
+
+
 def _is_disabled(line: AsaLine) -> bool:
     return line.text.split()[-1] == "inactive"
 
@@ -351,6 +363,7 @@ VENDOR: Final = Vendor(
         "Cisco ASA Series Command Reference",
         "Cisco ASA Series Firewall CLI Configuration Guide",
     ),
+    ends="clear conn address {address}",
     systems=("asa", "cisco.asa.asa"),
     groups=AsaGroups(),
     filters=AsaFilters(),

@@ -2,24 +2,29 @@
 
 Decides which lines are typed and how their answers are read. Leaves to others: rules and lists (`dialects.ios*`).
 
-    object-group network remedy-block            show ip interface
-     host 240.0.0.1                              GigabitEthernet0/1 is up, line protocol is up
-     host 203.0.113.7                              Inbound  access list is edge-in
+    object-group network remedy-block            show running-config | include ^interface|ip access-group
+     host 240.0.0.1                              interface GigabitEthernet0/1
+     host 203.0.113.7                             ip access-group edge-in in
      range 198.51.100.7 198.51.100.20            show ip access-lists
     ip access-list extended edge-in              Extended IP access list edge-in
      5 deny ip object-group remedy-block any         5 deny ip object-group remedy-block any (12 matches)
+
+Where lists are applied is read from the configuration: `show ip interface` leaves them out at an interface that has no
+IPv4 address of its own (`Internet protocol processing disabled`), a switch port among them, where they act all the
+same.
 
 Some releases pass over a line with an object group for packets that the router itself is to process: the rule stops
 what is forwarded, not for certain what is sent to the device.
 
 The timer is "Configuration Rollback Confirmed Change": `configure terminal revert timer N` (1 to 120 minutes) keeps a
-copy of the running configuration in the archive and goes back to it unless `configure confirm` comes in time.
+copy of the running configuration in the archive and goes back to it unless `configure confirm` comes in time. There is
+one for the whole device: while it runs another is refused, and `configure revert timer N` gives it its full time again.
 
 Source: "Cisco IOS Security Command Reference" (`object-group network`, `ip access-list`, `ipv6 access-list`,
 `show object-group`); "Security Configuration Guide: Access Control Lists, Cisco IOS XE", chapters "Object Groups for
 ACLs" and "IPv6 ACLs" (`object-group v6-network`); "Cisco IOS Configuration Fundamentals Command Reference" (`configure
-terminal`, `configure confirm`, `show archive`, `show archive config rollback timer`); "Cisco IOS LAN Switching Command
-Reference".
+terminal`, `configure confirm`, `configure revert`, `show archive`, `show archive config rollback timer`); "Cisco IOS
+LAN Switching Command Reference".
 """
 
 from __future__ import annotations
@@ -70,16 +75,18 @@ def _read_group(group: Group, texts: Sequence[str]) -> Members:
     return read_group(group, texts, _GROUP_WORDS)
 
 
+#: What shows a family's lists, and how the lines begin that apply one.
+_LISTED: Final = {
+    4: ("show ip access-lists", "ip access-group"),
+    6: ("show ipv6 access-list", "ipv6 traffic-filter"),
+}
+
+
 def _ask_gate(gate: Gate, group: Group) -> Lines:
     """All lists and all interfaces: whether something else uses the group or the list decides what can be undone."""
     del gate
-    if group.family == 4:  # noqa: PLR2004
-        return ("show ip access-lists", "show ip interface", *_ask_group(group))
-    return (
-        "show ipv6 access-list",
-        "show running-config | include ^interface|ipv6 traffic-filter",
-        *_ask_group(group),
-    )
+    lists, applied = _LISTED[group.family]
+    return (lists, f"show running-config | include ^interface|{applied}", *_ask_group(group))
 
 
 def _read_gate(gate: Gate, group: Group, texts: Sequence[str]) -> Sight:
@@ -103,6 +110,7 @@ class RollbackTimer:
             arm_mode="exec",
             confirm_mode="exec",
             ask=("show archive config rollback timer",),
+            again=(f"configure revert timer {minutes}",),
         )
 
     def is_running(self, texts: Sequence[str]) -> bool:

@@ -56,7 +56,7 @@ def whole(text: str, vendor: Vendor) -> str:
     """
     kept = "\n".join(_ENDS.split(text)).strip("\n") + "\n"
     last = next((line.strip() for line in reversed(kept.splitlines()) if line.strip(" \0")), "")
-    first = next((line.strip() for line in kept.splitlines() if line.strip(" \0#!:")), "")
+    first = next((line.strip() for line in kept.splitlines() if line.strip(" \0#!:^")), "")
     if last in _CLOSING or last.startswith("Cryptochecksum:"):
         return kept
     if len(kept) < _MOST and any(re.search(p, kept, re.MULTILINE) for p in vendor.terminal.refusals):

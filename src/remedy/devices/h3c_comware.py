@@ -88,13 +88,20 @@ class Groups(PacketFilter):
         """Read what that line printed."""
         return comware_objects.read(group, "\n".join(texts))
 
-    def add(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to add exactly these; the group is made where it is absent."""
+        del texts
         return comware_objects.add(group, spans)
 
-    def remove(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to remove exactly these."""
+        del texts
         return comware_objects.remove(group, spans)
+
+    def places(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> tuple[int, ...]:
+        """None: a member is removed by its address."""
+        del group, spans, texts
+        return ()
 
     def sayable(self, span: Span) -> tuple[Span, ...]:
         """The fewest prefixes that are the span."""

@@ -7,12 +7,13 @@
 
 The list is remedy's own, named as the group. `packet-filter` takes one list a port, direction and family, and what no
 rule matches passes; so it is applied where no list is, and where somebody's is, nothing can be done without renumbering
-that: such a gate is refused. A rule is deleted by its number alone, so `add` and `remove` choose and find numbers in
-what `ask_members`' line printed, their last argument; `remove` for members that are not there yet takes back what `add`
-would type, given the same text.
+that: such a gate is refused. A rule is deleted by its number alone, so numbers are chosen and found in what
+`ask_members`' line printed; whoever takes members away again later has to see first that these numbers still hold them
+(`places`).
 
 `display packet-filter` says `Successful` or `Fail` behind each list:
 
+      Interface: GigabitEthernet1/0/1
       In-bound Policy:
         acl 3999, Successful
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from remedy.core.errors import AnswerUnusable, Refused, UsageError
@@ -32,7 +33,7 @@ from remedy.devices.acl import Acl, Endpoint, Rule
 from remedy.devices.addresses import Span
 from remedy.devices.dialects import comware
 from remedy.devices.dialects.comware_edit import STEP, TOP, edit_list, write_list
-from remedy.devices.dialects.comware_ports import Ports, interface
+from remedy.devices.dialects.comware_ports import Ports, full_name, interface
 from remedy.devices.dialects.comware_write import Dialect, word, write_rule
 from remedy.devices.h3c_comware import SECRETS, TERMINAL
 
@@ -42,6 +43,7 @@ DIALECT: Final = Dialect(title="Comware V5", typed=False, grouped=False, named_a
 
 _HELD: Final = ("counting",)
 _NUMBERS: Final = range(3999, 2999, -1)
+_PLACE: Final = re.compile(r"^\s*Interface:\s*(\S+)\s*$", re.IGNORECASE)
 _BOUND: Final = re.compile(r"^\s*(In|Out)-?bound Policy:\s*$", re.IGNORECASE)
 _APPLIED: Final = re.compile(
     r"^\s*acl\s*(?P<six>6|ipv6)?\s+(?P<name>[^\s,]+)\s*,\s*(?P<how>Successful|Fail\w*)\b", re.IGNORECASE
@@ -73,12 +75,21 @@ class Lists:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is there of a gate and a group. `applied` is the name or number of the list applied there, if any."""
+    """What is there of a gate and a group. `applied` is the name or number of the list applied there, if any.
+
+    `elsewhere` are those applied at other places.
+    """
 
     acl: Acl | None
     lists: tuple[Acl, ...]
     applied: str
     failed: bool
+    elsewhere: tuple[str, ...]
+
+    @property
+    def beside(self) -> int:
+        """In how many other places the group's list is applied."""
+        return sum(name.lower() in _names(self.acl) for name in self.elsewhere)
 
 
 class Groups:
@@ -100,22 +111,24 @@ class Groups:
         strange = [f"rule {rule.number} {rule.action} …" for rule in acl.rules if not _is_member(rule)]
         return Members(spans, unknown=(*(line.text for line in acl.unknown), *strange))
 
-    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str] = ()) -> Lines:
-        """What to type to add exactly these. `texts` are what `ask_members`' line printed. Raises AnswerUnusable."""
+    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
+        """What to type to add exactly these, under `places`. Raises AnswerUnusable without what the device shows."""
         acls = _asked(group, texts)
-        acl = _own(group, acls)
-        parts = [part for span in spans for part in self.sayable(span)]
-        numbered = zip(_free(acl, len(parts)), parts, strict=True)
-        entered = _enter(group, acls if acl is None else None)
-        return (entered, *(_said(part, number, group) for number, part in numbered), "quit")
+        entered = _enter(group, acls if _own(group, acls) is None else None)
+        numbered = zip(spans, self.places(group, spans, texts), strict=True)
+        return (entered, *(_said(span, number, group) for span, number in numbered), "quit")
 
-    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str] = ()) -> Lines:
-        """What to type to remove exactly these, or those that `add` would add. `texts` as for `add`."""
-        acl = _own(group, _asked(group, texts))
-        there = {rule.source.spans[0]: rule.number for rule in acl.rules if _is_member(rule)} if acl else {}
-        new = [part for span in spans if span not in there for part in self.sayable(span)]
-        numbers = [there[span] for span in spans if span in there] + _free(acl, len(new))
+    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
+        """What to type to remove exactly these, or those that `add` would add. Raises AnswerUnusable as `add`."""
+        numbers = self.places(group, spans, texts)
         return (_enter(group, None), *(f"undo rule {number}" for number in numbers), "quit")
+
+    def places(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> tuple[int, ...]:
+        """The number of each one's rule: its own where it is there, else the next free one."""
+        acl = _own(group, _asked(group, texts))
+        there = {rule.source.spans[0]: rule.number or 0 for rule in acl.rules if _is_member(rule)} if acl else {}
+        free = iter(_free(acl, sum(span not in there for span in spans)))
+        return tuple(there[span] if span in there else next(free) for span in spans)
 
     def sayable(self, span: Span) -> tuple[Span, ...]:
         """The fewest prefixes that are the span."""
@@ -125,14 +138,15 @@ class Groups:
         """What to type to see whether the list stands and acts."""
         place = interface(gate.interface)
         return (
-            f"display packet-filter interface {place}",
+            "display packet-filter all",
             *self.ask_members(group),
             f"display current-configuration interface {place}",
         )
 
     def read_gate(self, gate: Gate, group: Group, texts: Sequence[str]) -> GateState:
         """Read what those lines printed."""
-        return _state(gate, group, _seen(gate, group, texts))
+        seen = _seen(gate, group, texts)
+        return replace(_state(gate, group, seen), beside=seen.beside)
 
     def prepare(self, gate: Gate, group: Group, texts: Sequence[str]) -> Lines:
         """What to type to make the list and apply it. Raises Refused where another list is applied."""
@@ -157,7 +171,7 @@ class Groups:
         seen = _seen(gate, group, texts)
         filtered = f"undo packet-filter {_six(group)}name {word(group.name, 'the group')} {gate.direction}bound"
         out = [f"interface {interface(gate.interface)}", filtered, "quit"]
-        if seen.acl is None or not (seen.acl.rules or seen.acl.unknown):
+        if seen.acl is None or not (seen.acl.rules or seen.acl.unknown or seen.beside):
             out.append(f"undo acl {_six(group)}name {group.name}")
         return tuple(out)
 
@@ -219,27 +233,37 @@ def _seen(gate: Gate, group: Group, texts: Sequence[str]) -> _Seen:
         raise AnswerUnusable(f"{len(texts)} answers to 3 questions about the gate")
     if gate.direction not in {"in", "out"} or gate.matches != "source":
         raise UsageError(
-            "a gate of Comware V5 is `in` or `out` and matches sources alone",
-            hint="put the gate where attackers come in",
+            "Comware V5 cannot cut hosts off: a gate there is `in` or `out` and matches sources alone",
+            hint="remedy acl prepare --for block; hosts are cut off at another device",
         )
     acls = comware.read_lists(texts[1:2])
-    applied, failed, here = "", False, False
+    applied, failed, way, place = "", False, "", ""
+    elsewhere: list[str] = []
     for line in comware.answer(texts[0]):
-        turn, match = _BOUND.match(line), _APPLIED.match(line)
-        if turn:
-            here = turn[1].lower() == gate.direction
-        elif here and match and bool(match["six"]) == (group.family == 6):  # noqa: PLR2004
-            applied, failed = match["name"], match["how"].lower() != "successful"
+        turn, match, at = _BOUND.match(line), _APPLIED.match(line), _PLACE.match(line)
+        if at:
+            way, place = "", full_name(at[1])
+        elif turn:
+            way = turn[1].lower()
+        elif match and bool(match["six"]) == (group.family == 6):  # noqa: PLR2004
+            if (place, way) == (full_name(gate.interface), gate.direction):
+                applied, failed = match["name"], match["how"].lower() != "successful"
+            else:
+                elsewhere.append(match["name"])
     for line in comware.answer(texts[2]):
         match = _CONFIGURED.match(line)
         if match and match["bound"].lower() == gate.direction and bool(match["six"]) == (group.family == 6):  # noqa: PLR2004
             applied = match["name"].removeprefix("name ")
-    return _Seen(_own(group, acls), acls, applied, failed)
+    return _Seen(_own(group, acls), acls, applied, failed, tuple(elsewhere))
+
+
+def _names(acl: Acl | None) -> set[str]:
+    """What a list is called where it is applied."""
+    return {acl.name.lower(), dict(acl.extra).get("number", acl.name)} if acl else set()
 
 
 def _state(gate: Gate, group: Group, seen: _Seen) -> GateState:
-    names = {group.name.lower()} | ({dict(seen.acl.extra).get("number", "")} if seen.acl else set())
-    if seen.applied and seen.applied.lower() not in names:
+    if seen.applied and seen.applied.lower() not in {group.name.lower(), *_names(seen.acl)}:
         shown = printable(seen.applied, 60, one_line=True)
         return GateState("foreign", f"list {shown} is applied at {gate.interface}")
     if seen.acl is None:
@@ -259,7 +283,7 @@ VENDOR: Final = Vendor(
     title="H3C Comware V5",
     driver="hp_comware",
     terminal=TERMINAL,
-    tried="text",
+    tried="emulator",
     reference=(
         "H3C S5500-HI Switch Series, ACL and QoS Command Reference (Comware V5), ACL commands",
         "H3C S5500-HI Switch Series, Layer 2 LAN Switching Command Reference (Comware V5)",

@@ -90,13 +90,20 @@ class Groups:
         """Read what that line printed."""
         return comware_objects.read(group, "\n".join(texts))
 
-    def add(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to add exactly these; the group is made where it is absent."""
+        del texts
         return (*comware_objects.add(group, spans), *_activate(group))
 
-    def remove(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to remove exactly these."""
+        del texts
         return (*comware_objects.remove(group, spans), *_activate(group))
+
+    def places(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> tuple[int, ...]:
+        """None: a member is removed by its address."""
+        del group, spans, texts
+        return ()
 
     def sayable(self, span: Span) -> tuple[Span, ...]:
         """The span itself: a group holds ranges."""
@@ -124,7 +131,11 @@ class Groups:
         if rule is None:
             return GateState("absent")
         if _plain(rule) != _plain(wanted):
-            return GateState("foreign", f"rule {name_of(rule)} is not the drop rule on {group.name}")
+            begun = _is_begun(rule, wanted)
+            what = (
+                "is there in part: a preparation was broken off" if begun else f"is not the drop rule on {group.name}"
+            )
+            return GateState("inactive" if begun else "foreign", f"rule {name_of(rule)} {what}")
         if seen.off or not rule.enabled:
             how = "marked (Inactive)" if name_of(rule) in seen.idle else "disabled"
             what = "security policies are switched off (`security-policy disable`)"
@@ -149,6 +160,8 @@ class Groups:
             raise Refused(
                 "security policies are switched off: the rule would not act", hint="undo security-policy disable"
             )
+        if rule is not None and _is_begun(rule, wanted):
+            raise Refused(state.why, hint=f"resume or undo that run, or paste: undo rule name {name_of(rule)}")
         if rule is not None and name_of(rule) in seen.idle:
             raise Refused(f"the rule does not act: {state.why}", hint="free memory for rule matching on the device")
         first = next((one for one in seen.policy.rules if not _remedys(one)), None)
@@ -244,6 +257,14 @@ def _plain(rule: Rule) -> Rule:
     return replace(rule, source=source, destination=destination)
 
 
+def _is_begun(rule: Rule, wanted: Rule) -> bool:
+    """Whether the rule of the gate's name has some of its lines, and none of anybody else's."""
+    here, whole = _plain(rule), _plain(wanted)
+    sides = ((here.source, whole.source), (here.destination, whole.destination))
+    parts = all(side in {Endpoint(), goal} for side, goal in sides) and set(here.rest) <= set(whole.rest)
+    return parts and here.action == whole.action and here.protocol == whole.protocol and here != whole
+
+
 def _free(policy: Acl, name: str) -> int:
     """A rule number that nobody has, far from those that are given out, and one of its own for every name.
 
@@ -279,7 +300,9 @@ VENDOR: Final = Vendor(
         "H3C Comware V7, Security Command Reference, Object policy commands (`move rule`)",
         "H3C Comware V7, Security Command Reference, Object group commands",
         "H3C Comware V7, Fundamentals Configuration Guide, Managing configuration files, configuration commit delay",
+        "H3C Comware V7, Security Command Reference, Session management commands (`reset session table ipv4`)",
     ),
+    ends="reset session table ipv{family} source-ip {address}",
     systems=("secpath", "h3c.comware.secpath"),
     groups=Groups(),
     filters=Policies(),

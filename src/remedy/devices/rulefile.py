@@ -75,9 +75,9 @@ def read(text: str, *, now: datetime, name: str = "") -> tuple[Written, ...]:
     """
     out: list[Written] = []
     acl = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         try:
-            words, comment = _words(line)
+            words, comment = _words(line.removesuffix("\r"))
             if not words:
                 continue
             if words[0].lower() == "list":
@@ -99,11 +99,16 @@ def lasting(text: str) -> timedelta:
 
 
 def _words(line: str) -> tuple[list[str], str]:
-    """The words of a line and its comment. Commas join, with or without blanks around them; so do dashes of ranges."""
+    """The words of a line and its comment. Commas join, with or without blanks around them; so do dashes of ranges.
+
+    A character that ends a line elsewhere is refused: an editor would show one rule where there are two.
+    """
     if len(line) > _LONGEST_LINE:
         raise UsageError(f"a line of {len(line)} characters", hint="put one rule on a line")
+    if len(line.splitlines()) > 1:
+        raise UsageError("a character that no line of a rule may hold", hint="end lines as Unix or Windows does")
     said, _, comment = line.partition("#")
-    said = re.sub(r"\s*,\s*", ",", said)
+    said = re.sub(r"\s*([,-])\s*", r"\1", said)
     return said.split(), printable(comment.strip(), _LONGEST_COMMENT, one_line=True)
 
 
@@ -211,7 +216,7 @@ def _ports(text: str) -> Ports:
         low, dash, high = part.partition("-")
         if not (low.isascii() and low.isdigit() and (not dash or (high.isascii() and high.isdigit()))):
             raise UsageError(f"{part[:40]!r} is no port", hint="22,80,1024-65535")
-        first, last = int(low[:6]), int((high if dash else low)[:6])
+        first, last = int(low), int(high if dash else low)
         if not first <= last <= _LAST_PORT:
             raise UsageError(f"{part[:40]!r} is no port", hint="0 to 65535, the lower one first")
         out.append((first, last))
@@ -227,11 +232,11 @@ def _ports(text: str) -> Ports:
 def _until(text: str) -> str:
     try:
         when = datetime.fromisoformat(text)
-    except ValueError as error:
+        if when.tzinfo is not None:
+            return _stamp(when)
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{text[:40]!r} is no time", hint="2026-12-31T22:00:00Z") from error
-    if when.tzinfo is None:
-        raise UsageError(f"{text[:40]!r} has no time zone", hint="2026-12-31T22:00:00Z or 2026-12-31T22:00:00+08:00")
-    return _stamp(when)
+    raise UsageError(f"{text[:40]!r} has no time zone", hint="2026-12-31T22:00:00Z or 2026-12-31T22:00:00+08:00")
 
 
 def _stamp(when: datetime) -> str:

@@ -8,9 +8,10 @@ Leaves to others: reading the devices, which show what really is there (`perimet
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -51,7 +52,8 @@ class Limits:
 def standing(journal: Journal) -> tuple[Standing, ...]:
     """Every block that stands, oldest first, from the plans and outcomes of the record. Cost linear in its entries.
 
-    The last word on an address counts: blocked again for longer, or without an end, it stands as long as that says.
+    The longest word on an address counts: blocked again for longer, or without an end, it stands as long as that says;
+    for a shorter time, perhaps as part of a wider prefix, it stands as long as it did. Unblocking ends all of it.
     """
     asked: dict[str, dict[str, object]] = {}
     now: list[Standing] = []
@@ -71,25 +73,39 @@ def standing(journal: Journal) -> tuple[Standing, ...]:
         elif status not in _DONE or entry.run not in asked:
             continue
         options = asked[entry.run]
-        spans = _spans(options.get("addresses"))
-        kept = (_less(one, spans) if one.device == device else one for one in now)
-        now = [one for one in kept if one.spans]
-        if body["action"] == "block":
-            now.append(Standing(device, spans, entry.run, entry.incident, str(options.get("until") or "")))
+        made = Standing(
+            device, _spans(options.get("addresses")), entry.run, entry.incident, str(options.get("until") or "")
+        )
+        now = _with(now, made) if body["action"] == "block" else [_less(one, made) for one in now]
+        now = [one for one in now if one.spans]
     return tuple(now)
+
+
+def _with(before: Sequence[Standing], made: Standing) -> list[Standing]:
+    """What stands once a block was made: on each address the one that lasts longest, of equal ones the last."""
+    rest = made
+    for one in before:
+        if _end(one) > _end(made):
+            rest = _less(rest, one)
+    return [*(one if _end(one) > _end(made) else _less(one, made) for one in before), rest]
+
+
+def _end(one: Standing) -> float:
+    """In seconds since 1970."""
+    return datetime.fromisoformat(one.until).timestamp() if one.until else math.inf
 
 
 def _spans(addresses: object) -> tuple[Span, ...]:
     return merged(parse(str(one)) for one in addresses) if isinstance(addresses, list) else ()
 
 
-def _less(one: Standing, spans: Sequence[Span]) -> Standing:
-    return Standing(one.device, subtract(one.spans, spans), one.run, one.incident, one.until)
+def _less(one: Standing, other: Standing) -> Standing:
+    return replace(one, spans=subtract(one.spans, other.spans)) if one.device == other.device else one
 
 
 def expired(blocks: Iterable[Standing], now: float) -> tuple[Standing, ...]:
     """Those whose time has come. `now` in seconds since 1970."""
-    return tuple(one for one in blocks if one.until and datetime.fromisoformat(one.until).timestamp() <= now)
+    return tuple(one for one in blocks if _end(one) <= now)
 
 
 def check(

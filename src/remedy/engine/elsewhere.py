@@ -8,45 +8,37 @@ for each other, since the device has one timer for both. Leaves to others: the o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from remedy.actions.containment import beyond
 from remedy.core.errors import AnswerUnusable, HeldByOther, RemedyError, Unreachable
-from remedy.core.values import Change, Guard, Plan
+from remedy.core.values import Change, Plan
+from remedy.engine import timers
 from remedy.engine.outcome import Step
 from remedy.probes import host
 
 if TYPE_CHECKING:
     from remedy.engine.run import Engine
 
-#: Layers that are no part of the target.
-LAYERS: Final = frozenset({"switch", "perimeter"})
 #: Seconds to wait for another run to be done with the device, and logins that are tried to read back.
 _PATIENCE: Final = 120.0
 _LOGINS: Final = 3
 _BETWEEN: Final = 1.0
+#: Seconds in which management has to get through to a host whose port was moved, at most half of the timer's. A port
+#: whose switch has spanning tree lets nothing pass for twice its forward delay of 15 s (IEEE 802.1D-2004, 17.14).
+_SETTLING: Final = 40.0
 
 
 def stands(plan: Plan, change: Change) -> bool:
     """Whether a step is done elsewhere than at the plan's target, and may fail for itself."""
-    return change.at != plan.target and change.layer in LAYERS
+    return beyond.stands(plan.target, change)
 
 
 def stand(plan: Plan) -> bool:
     """Whether a plan keeps anything elsewhere."""
     return any(stands(plan, change) for change in plan.keep)
-
-
-def arming(guard: Guard) -> Change:
-    """The step that starts a timer."""
-    why = f"arm the dead-man timer, {guard.seconds} s"
-    return Change(why, guard.at, guard.arm, None, guard.state, "", '"armed"')
-
-
-def disarming(guard: Guard) -> Change:
-    """The step that ends it."""
-    return Change("disarm the dead-man timer", guard.at, guard.disarm)
 
 
 def kept(
@@ -89,21 +81,22 @@ def carried(engine: Engine, plan: Plan, name: str, change: Change, *, again: boo
 
 def _carry(engine: Engine, plan: Plan, name: str, change: Change, *, again: bool, steps: list[Step]) -> None:
     if change.guard:
-        steps.append(engine.step(plan, f"{name}-arm", arming(change.guard)))
+        steps.append(timers.armed(engine, plan, f"{name}-arm", change.guard, again=again))
         if not steps[-1].ok:
             return
     sent = replace(change, do=change.again) if again and change.again else change
     steps.append(engine.step(plan, name, sent))
     if change.seen is None:
         return
-    shown, said = _read_back(engine, change), steps[-1].said
+    shown, said = afresh(engine, change.at, lambda: engine.shows(change)), steps[-1].said
     if shown == change.after and (lost := _lost(engine, change)):
         shown, said = change.halfway, lost
     if shown == change.halfway and change.undo is not None:
         engine.step(plan, f"{name}-undo", Change(f"undo: {change.why}", change.at, change.undo))
         shown = engine.shows(change)
     if change.guard and shown in {change.after, change.before}:  # else the timer is what brings it back
-        steps.append(engine.step(plan, f"{name}-disarm", disarming(change.guard)))
+        ended = engine.step(plan, f"{name}-disarm", timers.disarming(change.guard))
+        steps.append(ended if ended.ok else timers.gone(engine, plan, change.guard, ended, seen=True))
     if shown != change.after:
         why = said or f"{change.at} does not show it, read over a fresh login"
         steps.append(Step(name, change.why, ok=False, said=why))
@@ -113,20 +106,26 @@ def _lost(engine: Engine, change: Change) -> str:
     """Why the host that has to stay reachable is not any more; empty when it is."""
     if not change.reaching:
         return ""
-    try:
-        engine.session.renew(change.reaching)
-        engine.session.ask([host.addresses()], at=change.reaching)
-    except Unreachable as error:
-        return f"taken back: management does not reach {change.reaching} any more ({error.message})"
-    return ""
+    patience = min(_SETTLING, change.guard.seconds / 2) if change.guard else _SETTLING
+    end = engine.clock.monotonic() + patience
+    while True:
+        try:
+            engine.session.renew(change.reaching)
+            engine.session.ask([host.addresses()], at=change.reaching)
+        except Unreachable as error:
+            if engine.clock.monotonic() >= end:
+                return f"taken back: management does not reach {change.reaching} any more ({error.message})"
+            engine.clock.sleep(_BETWEEN)
+        else:
+            return ""
 
 
-def _read_back(engine: Engine, change: Change) -> str:
-    """What the device shows over a fresh login; a few are tried."""
+def afresh(engine: Engine, at: str, look: Callable[[], str]) -> str:
+    """What a look over a fresh login shows; a few logins are tried. Raises Unreachable."""
     for attempt in range(1, _LOGINS + 1):
         try:
-            engine.session.renew(change.at)
-            return engine.shows(change)
+            engine.session.renew(at)
+            return look()
         except Unreachable:
             if attempt == _LOGINS:
                 raise

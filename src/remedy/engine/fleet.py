@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from remedy.core.errors import Interrupted, Partial, RemedyError
@@ -15,7 +16,10 @@ _MOST_AT_ONCE: Final = 64
 
 
 def each(items: Sequence[T], work: Callable[[T], R]) -> list[R | RemedyError]:
-    """Do the work for every item, in parallel; a RemedyError becomes that item's result. Order is kept."""
+    """Do the work for every item, in parallel; a RemedyError becomes that item's result. Order is kept.
+
+    KeyboardInterrupt ends the wait, not the work: the process may end, and nobody is held up by a silent device.
+    """
 
     def one(item: T) -> R | RemedyError:
         try:
@@ -27,8 +31,34 @@ def each(items: Sequence[T], work: Callable[[T], R]) -> list[R | RemedyError]:
 
     if len(items) == 1:
         return [one(items[0])]
-    with ThreadPoolExecutor(max_workers=min(_MOST_AT_ONCE, max(1, len(items)))) as pool:
-        return list(pool.map(one, items))
+    results: dict[int, R | RemedyError] = {}
+    _at_once(len(items), lambda index: results.update({index: one(items[index])}))
+    return [results[index] for index in range(len(items))]
+
+
+def _at_once(count: int, work: Callable[[int], None]) -> None:
+    """Do the work for every number below `count`, in threads that the end of the process does not wait for."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index in range(count):
+        waiting.put(index)
+    broken: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            while not broken:
+                work(waiting.get_nowait())
+        except queue.Empty:
+            return
+        except BaseException as error:  # noqa: BLE001 -- raised where the work was asked for
+            broken.append(error)
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(_MOST_AT_ONCE, count))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if broken:
+        raise broken[0]
 
 
 def exit_code(codes: Sequence[int]) -> int:

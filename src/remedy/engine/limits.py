@@ -14,6 +14,7 @@ from typing import Final
 
 from remedy.core.errors import Refused
 from remedy.core.ports import Journal
+from remedy.engine import undone
 
 _HOUR: Final = 3600.0
 
@@ -27,8 +28,20 @@ class Share:
 
 
 def isolated(journal: Journal) -> dict[str, str]:
-    """Hosts that the record holds to be isolated now, with the run that did it; runs without an outcome count."""
-    now: dict[str, str] = {}
+    """Hosts that the record holds to be isolated now, with the run that did it; runs without an outcome count.
+
+    So does a host of which a release, or an undo, has left a layer that it could not ask.
+    """
+    return {target: run for target, (run, _) in _standing(journal).items()}
+
+
+def held(journal: Journal) -> dict[str, str]:
+    """Those of them that are meant to stay so: nobody has begun to give them back."""
+    return {target: run for target, (run, meant) in _standing(journal).items() if meant}
+
+
+def _standing(journal: Journal) -> dict[str, tuple[str, bool]]:
+    now: dict[str, tuple[str, bool]] = {}
     begun: set[str] = set()
     for entry in journal.entries(kinds=("approval", "outcome")):
         body = json.loads(entry.body)
@@ -36,14 +49,20 @@ def isolated(journal: Journal) -> dict[str, str]:
         if action == "isolate":
             if entry.kind == "approval":
                 begun.add(entry.run)
-                now[target] = entry.run
+                now[target] = entry.run, True
             elif entry.run in begun and status in {"verified", "unverified", "rolled-back"}:
-                now[target] = entry.run
-            elif now.get(target) == entry.run:
-                del now[target]  # refused, failed, reopened, or undone
-        elif action == "release" and status in {"verified", "unverified", "unchanged"}:
-            now.pop(target, None)
+                now[target] = entry.run, True
+            elif target in now and now[target][0] == entry.run:
+                _given_back(now, target, in_part=status == undone.IN_PART)  # or refused, failed, reopened
+        elif action == "release" and status in {"verified", "unverified", "unchanged"} and target in now:
+            _given_back(now, target, in_part=bool(body.get("left")))
     return now
+
+
+def _given_back(now: dict[str, tuple[str, bool]], target: str, *, in_part: bool) -> None:
+    run, _ = now.pop(target)
+    if in_part:
+        now[target] = run, False
 
 
 def check(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from remedy.actions.isolate import Isolate
+from remedy.actions.release import Release
+from remedy.actions.undo import Undo
 from remedy.core.canon import Json, canonical
 from remedy.core.values import Expect, Plan, Verdict
 
@@ -30,6 +32,7 @@ MEANS: Final[dict[str, tuple[str, ...]]] = {
     "reverted": ("the timer fired before the run was confirmed: the configuration is what it was before",),
 }
 _MOST_CELLS: Final = 3
+_WAYS_BACK: Final = frozenset({Release.name, Undo.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,17 @@ class Outcome:
         if self.plan.action != Isolate.name:
             return None
         return any(layer != "host" for layer in self.held)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The layers that a way back has left there: what it could not ask, and what does not show. None of others."""
+        if self.plan.action not in _WAYS_BACK:
+            return ()
+        failed = {step.name for step in self.steps if not step.ok}
+        unseen = {(one.expect.at, one.expect.probe) for one in self.verdicts if not one.held}
+        numbered = enumerate(self.plan.changes, 1)
+        layers = [c.layer for n, c in numbered if f"{n}" in failed or (c.at, c.seen) in unseen]
+        return tuple(dict.fromkeys([*json.loads(self.plan.facts).get("stays", ()), *layers]))
 
 
 def judge(plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...]) -> Outcome:

@@ -7,11 +7,13 @@ the target: every step's effect is asked for anew, because a host may have been 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from remedy.actions.isolate import Isolate
+from remedy.actions.release import Release
 from remedy.actions.undo import Undo
 from remedy.core.canon import canonical, decode
 from remedy.core.errors import PlanFileError, Refused, RemedyError, StalePlan, UsageError
@@ -20,6 +22,9 @@ from remedy.core.values import Cell, Change, Entry, Plan
 from remedy.engine import elsewhere, limits
 from remedy.engine.outcome import Outcome
 from remedy.engine.run import Engine
+
+#: Steps that start a timer: the target's, or one at a device for a step there.
+_ARMS: Final = re.compile(r"(?:k\d+-)?arm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,13 @@ def unfinished(journal: Journal) -> Iterator[Run]:
     begun = [entry.run for entry in journal.entries(kinds=("approval",)) if entry.run not in ended]
     runs = [read(journal, run) for run in begun]
     undone = {json.loads(run.plan.params)["of"]["run"] for run in runs if run.plan.action == Undo.name}
-    now = limits.isolated(journal)
+    now = limits.held(journal)
     yield from (run for run in runs if run.plan.run not in undone and not _is_superseded(now, run.plan))
 
 
-def _is_superseded(isolated: Mapping[str, str], plan: Plan) -> bool:
+def _is_superseded(held: Mapping[str, str], plan: Plan) -> bool:
     """Whether a release, or another isolation, has settled since what an isolation without an outcome had begun."""
-    return plan.action == Isolate.name and isolated.get(plan.target) != plan.run
+    return plan.action == Isolate.name and held.get(plan.target) != plan.run
 
 
 def refuse_stranger(journal: Journal, plan: Plan) -> None:
@@ -102,6 +107,8 @@ def _assemble(plan: Entry, entries: list[Entry]) -> Run:
         body = cast("dict[str, Any]", json.loads(entry.body))
         if entry.kind == "intent":
             steps[body["step"]] = "in doubt"
+            if _ARMS.fullmatch(body["step"]):  # what ended the timer before has not ended this one
+                steps.pop(body["step"].replace("arm", "disarm"), None)
         elif entry.kind == "sent":
             steps[body["step"]] = "done" if body["status"] == 0 else "failed"
         elif entry.kind == "outcome":
@@ -125,7 +132,7 @@ def resume(engine: Engine, run: Run) -> Outcome:
     plan = run.plan
     if not run.open:
         raise UsageError(f"run {plan.run} has ended: {run.status}", hint=f"`remedy undo {plan.run}` takes it back")
-    if _is_superseded(limits.isolated(engine.journal), plan):
+    if _is_superseded(limits.held(engine.journal), plan):
         raise StalePlan(
             f"{plan.target} has been released, or isolated anew, since run {plan.run} was interrupted",
             hint=f"nothing is left to resume; `remedy isolate {plan.target}` isolates it now",
@@ -174,8 +181,9 @@ def _go_on(engine: Engine, run: Run) -> Outcome:
                 hint=f"somebody else has changed it; look, then `remedy undo {plan.run} --force`",
             )
     confirmed = "disarm" in run.steps and {f"{n}" for n in range(1, len(plan.changes) + 1)} <= done
-    if confirmed and plan.guard:  # an intent alone is doubt: the timer itself is asked
-        confirmed = engine.session.ask([plan.guard.state], at=plan.guard.at)[0] == "off"
+    if confirmed and plan.guard:  # an intent alone is doubt: the timer itself is asked, and the record if it cannot say
+        state = engine.session.ask([plan.guard.state], at=plan.guard.at)[0]
+        confirmed = state == "off" or (state == "unknown" and run.steps["disarm"] == "done")
     return engine.carry_out(plan, done=frozenset(done), confirmed=confirmed, again=frozenset(half), looking=True)
 
 
@@ -194,27 +202,34 @@ def _is_confirmed(engine: Engine, run: Run, name: str, change: Change) -> bool:
         return False
 
 
-def elsewhere_of(journal: Journal, target: str) -> tuple[Change, ...]:
-    """What isolations of a host have done elsewhere and no release has found all gone since, oldest first.
-
-    Of two steps in one place the newer one stands; a run that was undone has none.
-    """
-    found: dict[str, dict[tuple[str, str], Change]] = {}
+def isolations(journal: Journal, target: str) -> tuple[Plan, ...]:
+    """The isolations of a host that no release has given back since, and no undo, oldest first."""
+    found: dict[str, Plan] = {}
     for entry in journal.entries(kinds=("plan", "outcome")):
         body = cast("dict[str, Any]", json.loads(entry.body))
         if body.get("target") != target:
             continue
         if entry.kind == "plan" and body["action"] == Isolate.name:
-            plan = decode(Plan, body["plan"])
-            steps = [c for c in plan.keep if elsewhere.stands(plan, c) and c.seen and c.undo]
-            found[entry.run] = {(c.at, c.seen.parser): c for c in steps if c.seen}
+            found[entry.run] = decode(Plan, body["plan"])
         elif entry.kind == "outcome" and body.get("status") == "undone":
             found.pop(entry.run, None)
-        elif (
-            entry.kind == "outcome" and body.get("action") == "release" and body["status"] in {"verified", "unchanged"}
-        ):
+        elif entry.kind == "outcome" and body.get("action") == Release.name and _is_whole(body):
             found.clear()
+    return tuple(found.values())
+
+
+def _is_whole(body: Mapping[str, Any]) -> bool:
+    """Whether a release has left nothing there. Older ones did not say what they left."""
+    if "left" in body:
+        return body["status"] in {"verified", "unverified", "unchanged"} and not body["left"]
+    return body["status"] in {"verified", "unchanged"}
+
+
+def elsewhere_of(plans: Sequence[Plan]) -> tuple[Change, ...]:
+    """What these isolations of a host have done elsewhere, oldest first; of two steps in one place the newer one."""
     merged: dict[tuple[str, str], Change] = {}
-    for steps_of in found.values():
-        merged |= steps_of
+    for plan in plans:
+        for change in plan.keep:
+            if elsewhere.stands(plan, change) and change.seen and change.undo:
+                merged[change.at, change.seen.parser] = change
     return tuple(merged.values())

@@ -31,7 +31,7 @@ from remedy.core.errors import (
 from remedy.core.ports import Journal, Session, Tell
 from remedy.core.text import printable
 from remedy.core.values import Change, Expect, Guard, Plan, Reply, Verdict
-from remedy.engine import elsewhere
+from remedy.engine import elsewhere, timers, undone
 from remedy.engine.job import Clock, Event, Job, Ticket
 from remedy.engine.outcome import MEANS, Outcome, ReadBackDiffers, Step, difference, judge, verdict
 
@@ -166,9 +166,9 @@ class Engine:
         self.may_stop(plan)
         armed_at = self.clock.monotonic()
         if guard and due:
-            steps.append(self.step(plan, "arm", elsewhere.arming(guard)))
+            steps.append(timers.armed(self, plan, "arm", guard, again=looking))
             if not steps[-1].ok:
-                return self._finish(plan, tuple(steps), (), status="failed")
+                return self._unarmed(plan, guard, steps, done)
         for name, change in due:
             there = elsewhere.stands(plan, change)
             steps += elsewhere.carried(self, plan, name, change) if there else [self.step(plan, name, change)]
@@ -177,16 +177,24 @@ class Engine:
         try:
             if guard and self._confirm(plan, guard, armed_at, steps):
                 return self.rolled_back(plan, tuple(steps), done)
-            if due and not plan.guard and plan.on_failure == "undo" and any(change.repeats for change in plan.keep):
-                self.session.renew(plan.target)  # no timer would take back what is saved next
-                if wrong := self._differs(plan):
-                    raise ReadBackDiffers(wrong)  # noqa: TRY301 -- as `_confirm` does
+            saves = not plan.guard and plan.on_failure == "undo" and any(change.repeats for change in plan.keep)
+            # No timer would take back what is saved next.
+            if due and saves and (wrong := elsewhere.afresh(self, plan.target, lambda: self._differs(plan))):
+                raise ReadBackDiffers(wrong)  # noqa: TRY301 -- as `_confirm` does
         except ReadBackDiffers as error:
             return self._back_out(plan, [*steps, error.step], done)
         steps += self._kept(plan, done, looking=looking)
         steps += elsewhere.kept(self, plan, done, again)
         self.may_stop(plan)
         return self._finish(plan, tuple(steps), self.verify(plan, renewed=guard.at if guard else ""))
+
+    def _unarmed(self, plan: Plan, guard: Guard, steps: list[Step], done: frozenset[str]) -> Outcome:
+        """End a run whose timer did not start, or has run out already."""
+        if not steps[-1].late:
+            return self._finish(plan, tuple(steps), (), status="failed")
+        if timers.has_fallen(self, guard):
+            return self.rolled_back(plan, tuple(steps), done)
+        return self._back_out(plan, steps, done)
 
     def _kept(self, plan: Plan, done: frozenset[str], *, looking: bool) -> list[Step]:
         """Send what makes it last at the target itself."""
@@ -287,8 +295,8 @@ class Engine:
                     steps.append(self.step(plan, f"u{n}", Change(f"undo: {change.why}", change.at, change.undo)))
         effects = sum(1 if s.name.isdecimal() else -1 for s in steps if s.ok and s.name != "arm")
         # A step that had no effect when it was looked for may have one yet: then the timer is what saves the day.
-        if plan.guard and effects <= 0 and not late:
-            steps.append(self.step(plan, "disarm", elsewhere.disarming(plan.guard)))
+        if plan.guard and effects <= 0 and not late and not any(s.ok and s.name == "disarm" for s in steps):
+            steps.append(self.step(plan, "disarm", timers.disarming(plan.guard)))
         if plan.on_failure == "keep" and (more := elsewhere.kept(self, plan, before)):
             steps += more  # what contains the target elsewhere does not depend on what the target lets itself be told
             if any(step.ok for step in more):
@@ -320,18 +328,21 @@ class Engine:
             try:
                 self.session.renew(guard.at)
                 if plan.on_failure == "undo" and (wrong := self._differs(plan)):
-                    if self._has_fallen(guard):
-                        return True
+                    if timers.has_fallen(self, guard):
+                        # It is to blame only if it does not run any more; else what was sent is not where we look.
+                        steps.append(self.step(plan, "disarm", timers.disarming(guard)))
+                        if not steps[-1].ok:
+                            return True
                     raise ReadBackDiffers(wrong)
-                step = self.step(plan, "disarm", elsewhere.disarming(guard))
+                step = self.step(plan, "disarm", timers.disarming(guard))
                 late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work
-                if (late or not step.ok) and self._has_fallen(guard):
+                if (late or not step.ok) and timers.has_fallen(self, guard):
                     steps.append(step)
                     return True
                 if not step.ok and doubtful:  # the session broke after the timer had been ended
                     step = replace(step, ok=True, said="")
                 elif not step.ok:
-                    step = replace(step, said="the timer was gone before it was disarmed")
+                    step = timers.gone(self, plan, guard, step, seen=plan.on_failure == "undo")
                 steps.append(step)
             except (Unreachable, AnswerUnusable) as error:
                 doubtful = doubtful or isinstance(error, (ConnectionLost, TimedOut))
@@ -354,10 +365,6 @@ class Engine:
         pairs = zip(seen, answers, strict=True)
         return next((change.why for change, answer in pairs if canonical(answer).decode() != change.after), "")
 
-    def _has_fallen(self, guard: Guard) -> bool:
-        """The timer is gone: either it fired, or something on the target ended it (then there is nothing to undo)."""
-        return canonical(self.session.ask([guard.seen], at=guard.at)[0]).decode() == guard.fallen
-
     def _finish(
         self, plan: Plan, steps: tuple[Step, ...], verdicts: tuple[Verdict, ...], *, status: str = ""
     ) -> Outcome:
@@ -367,18 +374,12 @@ class Engine:
             outcome = Outcome(plan, status, steps, verdicts, doubts, outcome.held)
         body: dict[str, Json] = {"status": outcome.status, "exit_code": outcome.exit_code, "action": plan.action}
         body |= {"target": plan.target, "plan": plan.hash, "held": [*outcome.held], "doubts": [*outcome.doubts]}
+        body["left"] = [*outcome.left]
         if plan.action == Undo.name and outcome.status in {"verified", "unverified", "unchanged"}:
-            self._end_undone(plan)
+            undone.remember(self.journal, plan, outcome.left)
         self._append(plan, "outcome", body)
         self._tell(plan, "outcome", outcome.status, ok=outcome.exit_code == 0)
         return outcome
-
-    def _end_undone(self, plan: Plan) -> None:
-        """The run that was taken back has ended, so that nobody resumes it: its outcome is in its own entries."""
-        of = json.loads(plan.params)["of"]
-        body: dict[str, Json] = {"status": "undone", "exit_code": 0, "action": of["action"], "target": plan.target}
-        key = f"undone:{of['run']}:{plan.run}"
-        self.journal.append("outcome", {**body, "by": plan.run}, incident=of["incident"], run=of["run"], key=key)
 
     def may_stop(self, plan: Plan) -> None:
         """Raise Interrupted when somebody has asked to end."""

@@ -48,6 +48,11 @@ def remember(journal: Journal, open_shelf: Callable[[Copy], Shelf], database: Da
     return remembered
 
 
+def untold(journal: Journal, plan: Plan) -> tuple[str, ...]:
+    """The accounts that are not in the backups which a run has taken, or only in part: the server did not tell."""
+    return tuple(sorted({name for _, result in _taken(journal, plan) for name in result.get("accounts_untold", ())}))
+
+
 def _taken(journal: Journal, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
     """The names that a run has written, with what came of each."""
     steps = {f"{n}": change for n, change in enumerate(plan.changes, 1)}

@@ -47,7 +47,7 @@ class Appliance:
     def device(self, host: Host, leads: str) -> str:
         """The network device of the namespace that an interface is."""
         if host.is_switch:
-            return cabling.TRUNK.partition(".")[0] if leads == _UPLINK else f"p-{leads}"
+            return cabling.TRUNK if leads == _UPLINK else f"p-{leads}"
         return ZONES[leads].bridge if ZONES[leads] in host.carries else "eth0"
 
 
@@ -84,7 +84,7 @@ APPLIANCES: Final[Mapping[str, Appliance]] = {
             "GigabitEthernet1/0/5": "spare",
             "GigabitEthernet1/0/24": _UPLINK,
         },
-        quarantine=999,
+        quarantine=cabling.QUARANTINE,
     ),
     "asa01": Appliance(
         "asa",
@@ -126,14 +126,15 @@ def _secpath(host: Host, appliance: Appliance) -> str:
 
 
 def _comware(host: Host, appliance: Appliance) -> str:
-    lines = ["#", f" sysname {host.name}", "#", f"vlan {_DMZ}", " name dmz"]
+    lines = ["#", f" sysname {host.name}", "#", f"vlan {cabling.DMZ}", " name dmz"]
     lines += ["#", f"vlan {appliance.quarantine}", " name quarantine"]
     for port, leads in appliance.ports.items():
         lines += ["#", f"interface {port}", " port link-mode bridge", f" description {leads}"]
         if leads == _UPLINK:
-            lines += [" port link-type trunk", " undo port trunk permit vlan 1", f" port trunk permit vlan {_DMZ}"]
+            both = f"{cabling.DMZ} {appliance.quarantine}"
+            lines += [" port link-type trunk", " undo port trunk permit vlan 1", f" port trunk permit vlan {both}"]
         else:
-            lines += [f" port access vlan {_DMZ}"]
+            lines += [f" port access vlan {cabling.DMZ}"]
     return "".join(f"{line}\n" for line in [*lines, "#"])
 
 
@@ -175,8 +176,6 @@ def _asa(host: Host, appliance: Appliance) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-#: The DMZ's VLAN on the switch.
-_DMZ: Final = int(cabling.TRUNK.partition(".")[2])
 _FACTORY: Final = {"secpath": _secpath, "comware": _comware, "ios": _ios, "asa": _asa}
 
 
@@ -300,6 +299,7 @@ def variables(host: Host, topology: Topology, credentials: Credentials) -> dict[
         found["remedy_behind"] = [last.v4, last.v6]
     if appliance.quarantine:
         found["remedy_quarantine_vlan"] = appliance.quarantine
+        found["remedy_quarantine_management"] = True
     if appliance.elevates:
         found["ansible_become"] = True
         found["ansible_become_method"] = "enable"

@@ -34,9 +34,15 @@ __all__ = [
 #: The machine's port inside fw01.
 CONTROLLER_PORT = f"p-{CONTROLLER}"
 
-#: Both ends of the cable between fw01 and the switch.
-UPLINK = "p-sw01.10"
-TRUNK = "up0.10"
+#: What the cables between fw01 and the switch are called at either end, before the number of the VLAN each carries:
+#: the DMZ's, and the one for isolated hosts.
+UPLINK = "p-sw01"
+TRUNK = "up0"
+DMZ, QUARANTINE = 10, 999
+
+#: Centiseconds after which fw01 looks for a host that was moved to another VLAN behind its new cable: both end in one
+#: bridge there, which knows no VLANs. One that does learns addresses for each VLAN anew.
+_AGEING = 100
 
 #: Nothing of the lab is ever forwarded by the machine, whatever its own settings are.
 _GUARD = """\
@@ -95,19 +101,27 @@ def attach(router: int, hosts: list[tuple[Host, int]], *, switch: bool = False) 
 
 
 def attach_switch(router: int, switch: int) -> None:
-    """Join a switch's trunk with fw01's DMZ: one cable for its one VLAN that leads there (see `devices.switching`)."""
-    lines = [f"link add name {UPLINK} master {ZONES['dmz'].bridge} up type veth peer name {TRUNK} netns {switch}"]
-    ip_batch(router, lines)
+    """Join a switch's trunk with fw01's DMZ: a cable for each VLAN that leads there (see `devices.switching`).
+
+    What passes the quarantine VLAN's is fw01's to decide (perimeter.py).
+    """
+    bridge = ZONES["dmz"].bridge
+    lines = [
+        f"link add name {UPLINK}.{vlan} master {bridge} up type veth peer name {TRUNK}.{vlan} netns {switch}"
+        for vlan in (DMZ, QUARANTINE)
+    ]
+    ip_batch(router, [*lines, f"link set {bridge} type bridge ageing_time {_AGEING}"])
 
 
 def detach_switch(router: int) -> None:
     """Pull a switch's trunk out."""
-    ip_batch(router, [f"link delete {UPLINK}"])
+    ip_batch(router, [f"link delete {UPLINK}.{vlan}" for vlan in (DMZ, QUARANTINE)])
 
 
 def trunk_up(router: int, switch: int) -> bool:
-    """Whether frames pass a switch's trunk (bridges' ports take up to a second to open, see `Machine.link_up`)."""
-    ends = (Path(f"/proc/{pid}/root/sys/class/net/{name}") for pid, name in ((router, UPLINK), (switch, TRUNK)))
+    """Whether the DMZ's frames pass a switch's trunk (a bridge's port opens within a second, see `Machine.link_up`)."""
+    names = ((router, f"{UPLINK}.{DMZ}"), (switch, f"{TRUNK}.{DMZ}"))
+    ends = (Path(f"/proc/{pid}/root/sys/class/net/{name}") for pid, name in names)
     try:
         return all((end / "brport/state").read_text(encoding="ascii") == "3\n" for end in ends)
     except OSError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -18,11 +18,14 @@ from remedy.core.canon import Json, canonical, decode, digest, encode
 from remedy.core.errors import AnswerUnusable
 from remedy.core.text import printable
 from remedy.core.values import Command, Probe, Reply
-from remedy.devices import Filters, Gate, Group, Vendor
-from remedy.devices.acl import Acl, Endpoint, Line, Rule
+from remedy.devices import Filters, Gate, Group, Members, Vendor
+from remedy.devices.acl import Acl, Rule
 from remedy.devices.addresses import Span
+from remedy.devices.packing import pack, unpack
 
 _SECONDS = 60
+#: Between a member and the number that it goes by.
+_UNDER: Final = " under "
 #: Number or place in front of a line that nobody understands: it shifts when lines are put in above.
 _PLACE: Final = re.compile(r"^\d{1,10} ")
 
@@ -39,9 +42,9 @@ def members(vendor: Vendor, groups: Sequence[Group]) -> Probe:
 def progress(vendor: Vendor, moves: Mapping[Group, tuple[Sequence[str], Sequence[str]]], rest: str) -> Probe:
     """Ask how far members have come and gone: "before", "after", "halfway", or "other" when something else moved.
 
-    `moves` gives for each group what is to be added and what removed, as canonical texts; `rest` is `remainder` of
-    what the groups held besides, or empty where that is nobody's concern. With nothing to move the answer is "after"
-    as long as nothing else moved.
+    `moves` gives for each group what is to be added and what removed, as `labels`; `rest` is `remainder` of what the
+    groups held besides, or empty where that is nobody's concern. With nothing to move the answer is "after" as long as
+    nothing else moved. Where members go by a number, another one under a number of these is something else that moved.
     """
     parts = vendor_groups(vendor)
     lines = [line for group in moves for line in parts.ask_members(group)]
@@ -55,16 +58,27 @@ def progress(vendor: Vendor, moves: Mapping[Group, tuple[Sequence[str], Sequence
     return _probe("progress", lines, about)
 
 
-def remainder(held: Mapping[str, Sequence[str] | None], moving: Collection[str]) -> str:
-    """SHA-256 of what groups hold besides what is on the move, to see later that nobody else has changed it."""
-    left = {name: sorted(set(members or ()) - set(moving)) for name, members in held.items()}
-    return digest(cast("Json", left))
+def labels(vendor: Vendor, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> list[str]:
+    """Members as `progress` tells them apart: canonical texts, with their number where they go by one.
+
+    `texts` are what the lines that ask for the group's members printed.
+    """
+    places = vendor_groups(vendor).places(group, spans, texts)
+    numbered = zip(spans, places, strict=True) if places else ()
+    return [f"{span}{_UNDER}{place}" for span, place in numbered] or [str(span) for span in spans]
 
 
-def setup(vendor: Vendor, where: Gate, group: Group, before: str) -> Probe:
+def remainder(left: Mapping[str, Collection[str]]) -> str:
+    """SHA-256 of what groups hold besides what is on the move, as `labels`: to see that nobody else has changed it."""
+    return digest({name: [*sorted(members)] for name, members in left.items()})
+
+
+def setup(vendor: Vendor, where: Gate, group: Group, before: str, beside: int) -> Probe:
     """Ask how far setting a gate up has come: "after" (ready), "before" (as it was found), "halfway", or "foreign".
 
-    `before` is what `standing` made of the answers then.
+    `before` is what `standing` made of the answers then, `beside` is that of the `GateState`. When more rests on it by
+    now, which taking it back would take with it, the answer is "in use": members of a group that was made for it, other
+    drop rules in a list that was.
     """
     parts = vendor_groups(vendor)
     lines = parts.ask_gate(where, group)
@@ -74,6 +88,7 @@ def setup(vendor: Vendor, where: Gate, group: Group, before: str) -> Probe:
         "group": encode(group),
         "lines": len(lines),
         "before": before,
+        "beside": beside,
     }
     return _probe("setup", (*lines, *parts.ask_members(group)), about)
 
@@ -107,8 +122,8 @@ def content(vendor: Vendor, before: Acl | None, after: Acl, *, unified: bool = F
     about: Json = {
         "vendor": vendor.name,
         "unified": unified,
-        "before": None if before is None else packed(before),
-        "after": packed(after),
+        "before": None if before is None else pack(before),
+        "after": pack(after),
     }
     return _probe("content", vendor_filters(vendor).ask_lists(), about)
 
@@ -163,9 +178,10 @@ def _said(reply: Reply, about: dict[str, Any]) -> tuple[Vendor, list[str]]:
         raise AnswerUnusable("the device's answer came through garbled", hint="nothing was decided from it")
     for one in said_all:
         if _matches(vendor.terminal.refusals, one) and not _matches(vendor.terminal.absent, one):
+            shown = printable(one.strip().removeprefix("^").strip(), 200, one_line=True)
             raise AnswerUnusable(
-                f"the device refused to show something: {printable(one.strip(), 200, one_line=True)}",
-                hint="may the account read the configuration? see `remedy acl prepare --help` for the rights it needs",
+                f"the device refused to show something: {shown}",
+                hint="may the account read the configuration? ansible_become types `enable` or `super`",
             )
     return vendor, said_all
 
@@ -182,35 +198,54 @@ def parse_members(reply: Reply, informed: str) -> Json:
     """Every group's members as canonical texts, ascending. A line that is not understood makes the answer unusable."""
     about = _about(informed)
     vendor, said = _said(reply, about)
-    parts = vendor_groups(vendor)
     found: dict[str, Json] = {}
-    rest = list(said)
-    for made, lines in zip(about["groups"], about["lines"], strict=True):
-        group = decode(Group, made, where="a probe's group")
-        mine, rest = rest[:lines], rest[lines:]
-        seen = parts.read_members(group, mine)
-        if seen.unknown:
-            shown = printable(seen.unknown[0], 120, one_line=True)
-            raise AnswerUnusable(
-                f"the group {group.name} has a line that remedy does not understand: {shown}",
-                hint="nothing was decided from it; look at the group on the device",
-            )
+    for group, mine in _shared(about, said):
+        seen = members_of(vendor, group, mine)
         found[group.name] = None if seen.absent else [str(span) for span in sorted(seen.spans)]
     return found
+
+
+def members_of(vendor: Vendor, group: Group, texts: Sequence[str]) -> Members:
+    """What a group holds, from what the lines that ask for it printed. Raises AnswerUnusable for a strange line."""
+    seen = vendor_groups(vendor).read_members(group, texts)
+    if seen.unknown:
+        shown = printable(seen.unknown[0], 120, one_line=True)
+        if seen.absent:
+            raise AnswerUnusable(
+                f"the name {group.name} is taken by something that is no group of remedy's: {shown}",
+                hint="rename or remove that on the device",
+            )
+        raise AnswerUnusable(
+            f"the group {group.name} has a line that remedy does not understand: {shown}",
+            hint="nothing was decided from it; look at the group on the device",
+        )
+    return seen
+
+
+def _shared(about: dict[str, Any], said: Sequence[str]) -> Iterator[tuple[Group, Sequence[str]]]:
+    """Each group asked about, with what its own lines printed."""
+    at = 0
+    for made, lines in zip(about["groups"], about["lines"], strict=True):
+        yield decode(Group, made, where="a probe's group"), said[at : at + lines]
+        at += lines
 
 
 def parse_progress(reply: Reply, informed: str) -> Json:
     """One word, from the sets: what is there of the coming, of the going, and of the rest."""
     about = _about(informed)
-    held = cast("dict[str, list[str] | None]", parse_members(reply, informed))
-    moving = {text for add, remove in about["moves"] for text in (*add, *remove)}
-    if about["rest"] and remainder(held, moving) != about["rest"]:
-        return "other"
+    vendor, said = _said(reply, about)
+    rest: dict[str, set[str]] = {}
     come = gone = left = missing = 0
-    for made, (add, remove) in zip(about["groups"], about["moves"], strict=True):
-        there = set(held[str(made["name"])] or ())
+    for (group, mine), (add, remove) in zip(_shared(about, said), about["moves"], strict=True):
+        there = {*labels(vendor, group, members_of(vendor, group, mine).spans, mine)}
+        rest[group.name] = others = there - {*add, *remove}
+        numbers = {text.partition(_UNDER)[2] for text in (*add, *remove)} - {""}
+        if any(text.partition(_UNDER)[2] in numbers for text in others):
+            return "other"
         come, missing = come + len(there & {*add}), missing + len({*add} - there)
         left, gone = left + len(there & {*remove}), gone + len({*remove} - there)
+    if about["rest"] and remainder(rest) != about["rest"]:
+        return "other"
     if not missing and not left:
         return "after"
     return "before" if not come and not gone else "halfway"
@@ -223,11 +258,16 @@ def parse_setup(reply: Reply, informed: str) -> Json:
     where = decode(Gate, about["gate"], where="a probe's gate")
     group = decode(Group, about["group"], where="a probe's group")
     parts = vendor_groups(vendor)
-    state = parts.read_gate(where, group, said[: about["lines"]]).state
-    if state in {"ready", "foreign"}:
-        return "after" if state == "ready" else state
-    there = not parts.read_members(group, said[about["lines"] :]).absent
-    return "before" if standing(state, there=there) == about["before"] else "halfway"
+    seen = parts.read_gate(where, group, said[: about["lines"]])
+    held = parts.read_members(group, said[about["lines"] :])
+    if seen.state == "foreign":
+        return seen.state
+    if standing(seen.state, there=not held.absent) == about["before"]:
+        return "before"
+    made = about["before"].endswith(standing("", there=False))
+    if seen.beside > about.get("beside", seen.beside) or (made and held.spans):
+        return "in use"
+    return "after" if seen.state == "ready" else "halfway"
 
 
 def parse_gate(reply: Reply, informed: str) -> Json:
@@ -259,14 +299,29 @@ def parse_content(reply: Reply, informed: str) -> Json:
     about = _about(informed)
     vendor, said = _said(reply, about)
     filters = vendor_filters(vendor)
-    before = None if about["before"] is None else _unpacked(about["before"])
-    after = _unpacked(about["after"])
+    before = None if about["before"] is None else unpack(about["before"])
+    after = unpack(about["after"])
     return come_so_far(filters, find(filters.read_lists(said), after, unified=about["unified"]), before, after)
 
 
 def find(lists: Sequence[Acl], wanted: Acl, *, unified: bool) -> Acl | None:
     """The list of this name and family; with `unified`, of this name."""
     return next((one for one in lists if one.name == wanted.name and (unified or one.family == wanted.family)), None)
+
+
+def find_alike(lists: Sequence[Acl], wanted: Acl) -> Acl | None:
+    """The list of this family that the device takes for `wanted` although it shows another name.
+
+    Comware's names are the same in capitals, and a list of its that has a name may have a number besides (H3C ACL and
+    QoS Command Reference, `acl`): what is typed to make a new list would change that one.
+    """
+    name = _plain(wanted.name)
+    same = (one for one in lists if one.family == wanted.family)
+    return next((one for one in same if name in {_plain(one.name), _plain(dict(one.extra).get("number", ""))}), None)
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("0") if name.isdecimal() else name.lower()
 
 
 def come_so_far(filters: Filters, found: Acl | None, before: Acl | None, after: Acl) -> str:
@@ -296,59 +351,6 @@ def _same(filters: Filters, found: Acl, before: Acl) -> bool:
 
 def _bare(rule: Rule) -> Rule:
     return replace(rule, number=None, comment="", until="", enabled=True)
-
-
-def packed(acl: Acl) -> dict[str, Json]:
-    """A list as JSON of some 80 bytes a rule; `encode` would take 400."""
-    return {
-        "name": acl.name,
-        "family": acl.family,
-        "kind": acl.kind,
-        "order": acl.order,
-        "default": acl.default,
-        "step": acl.step,
-        "extra": [[key, value] for key, value in acl.extra],
-        "unknown": [line.text for line in acl.unknown],
-        "rules": [_row(rule) for rule in acl.rules],
-    }
-
-
-def _row(rule: Rule) -> Json:
-    said: list[Json] = [rule.action, rule.family, rule.protocol, _side(rule.source), _side(rule.destination)]
-    return [*said, rule.number, rule.comment, rule.until, rule.log, rule.enabled, [*rule.rest]]
-
-
-def _side(side: Endpoint) -> Json:
-    spans: list[Json] = [f"{span.first:x}-{span.last:x}" for span in side.spans]
-    ports: list[Json] = [[low, high] for low, high in side.ports]
-    return [spans, side.group, ports]
-
-
-def _unpacked(said: dict[str, Any]) -> Acl:
-    rules = [_unrow(*row) for row in said["rules"]]
-    return Acl(
-        said["name"],
-        said["family"],
-        said["kind"],
-        tuple(rules),
-        tuple(Line(text) for text in said["unknown"]),
-        said["order"],
-        said["default"],
-        said["step"],
-        tuple((key, value) for key, value in said["extra"]),
-    )
-
-
-def _unrow(action: str, family: int, protocol: str, source: list[Any], destination: list[Any], *more: Any) -> Rule:  # noqa: ANN401 -- JSON
-    number, comment, until, log, enabled, rest = more
-    ends = (_end(source, family), _end(destination, family))
-    return Rule(action, family, protocol, *ends, number, comment, until, log, enabled, tuple(rest))
-
-
-def _end(said: list[Any], family: int) -> Endpoint:
-    pairs = (text.split("-") for text in said[0])
-    spans = tuple(Span(family, int(low, 16), int(high, 16)) for low, high in pairs)
-    return Endpoint(spans, said[1], tuple((low, high) for low, high in said[2]))
 
 
 def parse_timer(reply: Reply, informed: str) -> Json:

@@ -61,9 +61,9 @@ def test_a_gate_is_prepared_filled_emptied_and_taken_back(host: str, family: int
             await _configure(at, groups.prepare(gate, group, (await state())[1]))
             assert (await state())[0] == "ready"
             assert await members() == []
-            await _configure(at, groups.add(group, spans))
+            await _configure(at, groups.add(group, spans, ()))
             assert await members() == sorted(str(span) for span in spans)
-            await _configure(at, groups.remove(group, spans))
+            await _configure(at, groups.remove(group, spans, ()))
             assert await members() == []
             await _configure(at, groups.unprepare(gate, group, (await state())[1]))
             assert at.device.face.running() == before

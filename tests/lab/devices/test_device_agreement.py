@@ -7,7 +7,6 @@ as what was meant.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -79,13 +78,14 @@ def with_admin(face: str, work: Callable[[Admin], Awaitable[None]]) -> None:
 
 
 async def lines(
-    admin: Admin, write: Callable[..., Sequence[str]], group: Group, spans: Sequence[Span]
+    admin: Admin,
+    write: Callable[[Group, Sequence[Span], Sequence[str]], Sequence[str]],
+    group: Group,
+    spans: Sequence[Span],
 ) -> Sequence[str]:
-    """What adds or removes members; where rules are the members, their numbers are looked up first."""
+    """What adds or removes members, given what the device shows of them."""
     groups = admin.vendor.groups
     assert groups is not None
-    if "texts" not in inspect.signature(write).parameters:
-        return write(group, spans)
     return write(group, spans, await admin.ask(groups.ask_members(group)))
 
 

@@ -193,6 +193,8 @@ def test_netmiko_configures_and_saves(ios: Rig) -> None:
         assert str(session.send_command("show running-config | include 192.0.2.6 eq")).strip() == (
             "60 permit tcp any host 192.0.2.6 eq 22"
         )
+        section = str(session.send_command("show running-config | section access-list extended long")).splitlines()
+        assert (section[0], len(section)) == ("ip access-list extended long", 61)
         assert "[OK]" in session.save_config()
         with pytest.raises(netmiko.exceptions.ConfigInvalidException):
             session.send_config_set(["ip access-list extended long", "permit tcp any"], error_pattern="% In")

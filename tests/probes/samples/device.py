@@ -19,7 +19,7 @@ _LIST: Final = Acl("3000", 4, "advanced", (Rule("deny", 4),))
 PROBES: Final[tuple[Probe, ...]] = (
     device.members(_VENDOR, (_GROUP,)),
     device.progress(_VENDOR, {_GROUP: (["203.0.113.7"], [])}, ""),
-    device.setup(_VENDOR, _GATE, _GROUP, "absent, group absent"),
+    device.setup(_VENDOR, _GATE, _GROUP, "absent, group absent", 0),
     device.gate(_VENDOR, _GATE, _GROUP),
     device.port(_VENDOR, "GigabitEthernet1/0/1"),
     device.texts(_VENDOR, ("display version",)),

@@ -8,13 +8,14 @@ host of one side, it does not see; management goes on because it does not pass t
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from remedy.actions.containment import elsewhere
 from remedy.actions.containment.host_layer import Scene
 from remedy.actions.containment.places import Firewall
-from remedy.actions.perimeter.device import ISOLATED, Desk, isolating
+from remedy.actions.perimeter.device import ISOLATED, Desk, Holding, isolating
 from remedy.actions.perimeter.members import place
 from remedy.core.errors import Refused, RemedyError, TargetUnfit, UsageError
 from remedy.core.values import Expect, Plan, wanted
@@ -56,17 +57,14 @@ def _at(plan: Plan, scene: Scene, firewall: Firewall) -> Plan:
     _refuse_management(scene, name)
     groups = [ISOLATED[family] for family in sorted({span.family for span in spans})]
     gates = [(gate, group) for gate in desk.gates for group in groups]
-    held, *states = desk.ask(
-        [device.members(desk.vendor, groups), *(device.gate(desk.vendor, gate, group) for gate, group in gates)]
-    )
+    held, states = desk.look(groups, [device.gate(desk.vendor, gate, group) for gate, group in gates])
     if all(one["state"] == "absent" for one in states):
         note = f"{name} is not set up to cut hosts off (remedy acl prepare {name}): no perimeter layer there"
         return replace(plan, notes=(*plan.notes, note))
     _require_ready(desk, gates, states)
-    coming = {group: _coming(desk, group, spans, held[group.name] or []) for group in groups}
-    stands = device.progress(
-        desk.vendor, {group: (_texts(desk, group, spans, coming, held), ()) for group in groups}, ""
-    )
+    coming = {group: _coming(desk, one, spans) for group, one in held.items()}
+    stand = {group: (one.labels(_standing(desk, one, spans, coming[group])), ()) for group, one in held.items()}
+    stands = device.progress(desk.vendor, stand, "")
     expects = [Expect(_held(target, desk), name, stands, wanted("after"), fresh=True, layer=_LAYER)]
     for (gate, group), state in zip(gates, states, strict=True):
         why = f"the drop rule on {group.name} stands first at {place(gate)} of {name}"
@@ -76,12 +74,12 @@ def _at(plan: Plan, scene: Scene, firewall: Firewall) -> Plan:
     plan = replace(plan, expects=(*plan.expects, *expects), notes=(*plan.notes, said))
     if not any(coming.values()):
         return replace(plan, notes=(*plan.notes, f"{target} is in {_names(groups)} of {name} already"))
-    moving = {group: ([*map(str, add)], ()) for group, add in coming.items() if add}
+    moving = {group: (held[group].labels(add), ()) for group, add in coming.items() if add}
     deed = elsewhere.Deed(
         why=f"{target} is cut off from the world at {name}: {', '.join(map(str, spans))}",
         layer=_LAYER,
-        do=[line for group, add in coming.items() if add for line in desk.groups.add(group, add)],
-        undo=[line for group, add in coming.items() if add for line in desk.groups.remove(group, add)],
+        do=[line for group, add in coming.items() for line in held[group].add(add)],
+        undo=[line for group, add in coming.items() for line in held[group].remove(add)],
         seen=device.progress(desk.vendor, moving, ""),
         before=wanted("before"),
         after=wanted("after"),
@@ -103,7 +101,7 @@ def _refuse_management(scene: Scene, name: str) -> None:
                 )
 
 
-def _require_ready(desk: Desk, gates: list[tuple[Gate, Group]], states: list[Any]) -> None:
+def _require_ready(desk: Desk, gates: list[tuple[Gate, Group]], states: Sequence[Any]) -> None:
     """Raise TargetUnfit unless the drop rules stand and act in both directions."""
     for (gate, group), state in zip(gates, states, strict=True):
         if state["state"] != "ready":
@@ -114,18 +112,16 @@ def _require_ready(desk: Desk, gates: list[tuple[Gate, Group]], states: list[Any
             )
 
 
-def _coming(desk: Desk, group: Group, spans: tuple[Span, ...], held: list[str]) -> tuple[Span, ...]:
+def _coming(desk: Desk, held: Holding, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     """The members to add: what others have put there stays, and is not added twice."""
-    mine = [span for span in spans if span.family == group.family]
-    return tuple(part for span in subtract(mine, map(parse, held)) for part in desk.groups.sayable(span))
+    mine = [span for span in spans if span.family == held.group.family]
+    return tuple(part for span in subtract(mine, held.spans) for part in desk.groups.sayable(span))
 
 
-def _texts(
-    desk: Desk, group: Group, spans: tuple[Span, ...], coming: dict[Group, tuple[Span, ...]], held: dict[str, Any]
-) -> list[str]:
+def _standing(desk: Desk, held: Holding, spans: tuple[Span, ...], coming: tuple[Span, ...]) -> list[Span]:
     """The members that have to be there afterwards: those that come, and those of ours that are there."""
-    mine = {str(part) for span in spans if span.family == group.family for part in desk.groups.sayable(span)}
-    return sorted({*map(str, coming[group]), *(mine & {*(held[group.name] or [])})})
+    mine = {part for span in spans if span.family == held.group.family for part in desk.groups.sayable(span)}
+    return [*coming, *(span for span in held.spans if span in mine)]
 
 
 def _held(target: str, desk: Desk) -> str:

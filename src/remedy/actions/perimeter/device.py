@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from remedy import devices
-from remedy.core.errors import TargetUnfit, UsageError
+from remedy.core.errors import Refused, TargetUnfit, UsageError
 from remedy.core.ports import Reader
 from remedy.core.values import Change, Command, Guard, Plan, Probe, wanted
-from remedy.devices import Gate, Group, Vendor
+from remedy.devices import Gate, Group, Lines, Vendor
+from remedy.devices.addresses import Span
 from remedy.probes import device
 
-__all__ = ["BLOCKED", "ISOLATED", "PURPOSES", "Desk", "configure", "groups_of", "isolating", "save"]
+__all__ = ["BLOCKED", "ISOLATED", "PURPOSES", "Desk", "Holding", "configure", "groups_of", "isolating", "save"]
 
 #: The groups that remedy blocks attackers with, by family, and those of hosts that are cut off from the world.
 BLOCKED: Final = {4: Group("remedy-block", 4), 6: Group("remedy-block6", 6)}
@@ -26,6 +27,29 @@ ISOLATED: Final = {4: Group("remedy-isolated", 4), 6: Group("remedy-isolated6", 
 PURPOSES: Final = {"block": BLOCKED, "isolate": ISOLATED}
 #: Seconds that typing may take: a line costs a round trip and the device's own work.
 _FIXED, _PER_LINE = 60, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a group of a device holds now, and `texts`, what the device printed of it."""
+
+    vendor: Vendor
+    group: Group
+    texts: tuple[str, ...]
+    spans: tuple[Span, ...]
+    absent: bool
+
+    def labels(self, spans: Sequence[Span]) -> list[str]:
+        """These as `probes.device.progress` tells them apart, there already or not."""
+        return device.labels(self.vendor, self.group, spans, self.texts)
+
+    def add(self, spans: Sequence[Span]) -> Lines:
+        """What is typed to add these; nothing for none."""
+        return device.vendor_groups(self.vendor).add(self.group, spans, self.texts) if spans else ()
+
+    def remove(self, spans: Sequence[Span]) -> Lines:
+        """What is typed to remove these; nothing for none."""
+        return device.vendor_groups(self.vendor).remove(self.group, spans, self.texts) if spans else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +84,21 @@ class Desk:
         """Ask the device itself."""
         return cast("tuple[Any, ...]", self.reader.ask(probes, at=self.name))
 
+    def look(self, groups: Sequence[Group], probes: Sequence[Probe]) -> tuple[dict[Group, Holding], tuple[Any, ...]]:
+        """What these groups hold, and the answers to further questions, in one round trip. Raises AnswerUnusable."""
+        asked = [device.texts(self.vendor, self.groups.ask_members(group)) for group in groups]
+        answers = self.ask([*asked, *probes])
+        found = {}
+        for group, texts in zip(groups, answers, strict=False):
+            seen = device.members_of(self.vendor, group, texts)
+            found[group] = Holding(self.vendor, group, tuple(texts), tuple(sorted(seen.spans)), seen.absent)
+        return found, answers[len(groups) :]
+
     def timer(self, seconds: int, seen: Probe, before: str, run: str) -> tuple[Guard | None, str]:
-        """The device's own revert timer as a guard, or None and why there is none."""
+        """The device's own revert timer as a guard, or None and why there is none.
+
+        Raises Refused while one runs that somebody else has started, or a run of ours that was broken off.
+        """
         timed = self.vendor.timer
         if timed is None:
             return None, f"{self.vendor.title} has no timer that takes a change back by itself"
@@ -71,6 +108,12 @@ class Desk:
                 return None, why
         revert = timed.revert(seconds)
         state = device.timer(self.vendor, revert.ask)
+        if revert.ask and self.ask([state])[0] == "armed":
+            raise Refused(
+                f"{self.name} is about to go back by itself: a change of somebody's waits to be confirmed",
+                where=self.name,
+                hint="remedy resume, if it is a run of yours; else wait for its end, or ask who made it",
+            )
         return Guard(
             why=f"unless confirmed over a fresh login within {seconds} s, the device itself goes back (run {run})",
             at=self.name,
@@ -80,6 +123,7 @@ class Desk:
             state=state,
             seen=seen,
             fallen=before,
+            again=_typed(revert.arm_mode, revert.again) if revert.again else None,
         ), ""
 
 

@@ -19,12 +19,13 @@ from remedy.devices.dialects.comware import UNTIL
 from remedy.devices.dialects.ios import atomic
 from remedy.devices.h3c_secpath import Policies
 
-__all__ = ["expected", "is_policy", "is_unified", "way_back"]
+__all__ = ["expected", "is_policy", "is_unified", "way_back", "way_on"]
 
 #: A line that takes a rule away by its number; one that sets a rule's comment, or takes that away.
 _GONE: Final = re.compile(r"^(?:undo rule|no|no sequence) (\d{1,10})$")
 _COMMENT: Final = re.compile(r"^(undo )?rule (\d{1,10}) (?:comment|description|remark)(?: (.*))?$")
 _REMARK: Final = re.compile(r"^(?:remark|behind) (\d{1,10})$")
+_REMARKED: Final = re.compile(r"^(?:sequence )?(\d{1,10}) remark (.*)$")
 
 
 def is_policy(vendor: Vendor) -> bool:
@@ -55,17 +56,33 @@ def expected(vendor: Vendor, filters: Filters, before: Acl | None, goal: Acl, li
     for line in lines:
         if (match := _COMMENT.match(line)) and (number := int(match[2])) in rules:
             rules[number] = _commented(rules[number], "" if match[1] else match[3] or "")
-    extra = [pair for pair in before.extra if _place(pair[0]) not in gone]
-    extra += [pair for pair in (typed.extra if typed is not None else ()) if _REMARK.match(pair[0])]
-    extra.sort(key=lambda pair: _place(pair[0]))
-    ordered = sorted(rules.items(), key=lambda pair: -1 if pair[0] is None else pair[0])
-    return replace(goal, rules=tuple(rule for _, rule in ordered), extra=tuple(extra))
+    ordered = tuple(rule for _, rule in sorted(rules.items(), key=lambda pair: -1 if pair[0] is None else pair[0]))
+    remarks = [(_place(key), said) for key, said in before.extra if _place(key) not in {-1, *gone}]
+    remarks += [(int(match[1]), match[2]) for line in lines if (match := _REMARKED.match(line))]
+    extra = tuple(pair for pair in before.extra if _place(pair[0]) < 0)
+    if remarks or extra != before.extra:
+        ordered, kept = _remarked(ordered, sorted(remarks, key=lambda one: one[0]))
+        extra = (*extra, *kept)
+    return replace(goal, rules=ordered, extra=extra)
 
 
 def _place(key: str) -> int:
     """The number of a remark that is kept under this key; -1 for what is none."""
     match = _REMARK.match(key)
     return int(match[1]) if match else -1
+
+
+def _remarked(
+    rules: Sequence[Rule], remarks: Sequence[tuple[int, str]]
+) -> tuple[tuple[Rule, ...], list[tuple[str, str]]]:
+    """Rules and remarks of a list whose lines have numbers: a remark is of the first rule that stands behind it."""
+    out = []
+    before = -1
+    for rule in rules:
+        number = before if rule.number is None else rule.number
+        out.append(replace(rule, comment="\n".join(said for at, said in remarks if before < at <= number)))
+        before = number
+    return tuple(out), [(f"{'remark' if at <= before else 'behind'} {at}", said) for at, said in remarks]
 
 
 def _commented(rule: Rule, said: str) -> Rule:
@@ -92,8 +109,20 @@ def _key(rule: Rule) -> Rule:
     return replace(rule, number=None, rest=tuple(sorted(rule.rest)))
 
 
+def way_on(vendor: Vendor, filters: Filters, before: Acl | None, after: Acl, do: Lines) -> Lines:
+    """What is typed where `do` was broken off: a list that was not there is begun anew.
+
+    Else it is `do` itself, unless its lines mean another place by then.
+    """
+    if before is None:
+        return (*way_back(vendor, filters, before, after, do), *do)
+    return filters.settle(before, after, back=False) if isinstance(filters, AsaFilters) else do
+
+
 def way_back(vendor: Vendor, filters: Filters, before: Acl | None, after: Acl, do: Lines) -> Lines:
-    """What is typed to have the list again as it was; one that was not there goes as a whole."""
+    """What is typed to have the list as it was, however far it has come; one that was not there goes as a whole."""
+    if isinstance(filters, AsaFilters) and before is not None:
+        return filters.settle(before, after, back=True)
     if before is not None:
         return filters.edit_list(after, before)
     if is_unified(vendor):

@@ -4,7 +4,8 @@ Decides which lists those are, what each will hold, and what nobody may push. A 
 there before, or when the comment of its first rule begins with `remedy`, which every push writes; somebody else's is
 replaced only when told so. On a firewall with one policy a family, remedy's own rules are those that have no name but
 the one remedy gives (`remedy-7`): they stand together, before the others' where there are none yet. Remedy's drop rule
-on a blocked group is never touched. Leaves to others: the words (the vendor's file), the limits (`harm`).
+on a blocked group is never touched. Leaves to others: the words (the vendor's file), the limits (`harm`), what is left
+of a list when rules end (`lapsing`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any, Final, cast
 
 from remedy.actions.perimeter import device as typing
 from remedy.actions.perimeter.device import PURPOSES, Desk
-from remedy.actions.perimeter.expected import expected, is_policy, is_unified, way_back
+from remedy.actions.perimeter.expected import expected, is_policy, is_unified, way_back, way_on
 from remedy.actions.perimeter.harm import Way, require_harmless
+from remedy.actions.perimeter.lapsing import left_of
 from remedy.core.canon import Json, canonical, digest
 from remedy.core.errors import Refused, TargetUnfit, UsageError
 from remedy.core.text import printable
@@ -27,11 +29,12 @@ from remedy.devices import Filters, Lines, Vendor
 from remedy.devices.acl import Acl, Rule
 from remedy.devices.addresses import Span, merged
 from remedy.devices.dialects.secpath_policy import VIEWS
+from remedy.devices.packing import pack
 from remedy.devices.rulefile import Written
 from remedy.devices.shadows import Shadow, joined, shadows
 from remedy.probes import device
 
-__all__ = ["MARK", "Wish", "extend", "never_deciding"]
+__all__ = ["MARK", "Wish", "by_list", "extend", "never_deciding"]
 
 #: How the comment of the first rule of a list of remedy's own begins.
 MARK: Final = "remedy"
@@ -50,6 +53,8 @@ class Wish:
 
     `acl` names the list of rules that stand under none in the file, and alone is written then. `now` decides which
     rules have ended already. `replace` allows to replace somebody else's list. `seconds` is the device's timer.
+    `ended` asks for less: of these rules, which the lists have held since `now`, what has ended by then goes. `only`
+    names lists (name and family) that alone are meant.
     """
 
     rules: tuple[Written, ...]
@@ -59,17 +64,20 @@ class Wish:
     replace: bool = False
     ways: tuple[Way, ...] = ()
     keep: Mapping[str, Sequence[str]] | None = None
+    ended: datetime | None = None
+    only: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Push:
-    """One list: as it is, as it is to be, and which of its rules come from the file."""
+    """One list: as it is, as it is to be, and which of its rules decide anew. `means` says what it then holds."""
 
     before: Acl | None
     goal: Acl
     mine: tuple[Rule, ...]
-    foreign: bool
-    notes: tuple[str, ...]
+    impact: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    means: str = "holds exactly the file's rules"
 
 
 def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
@@ -79,8 +87,8 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
         raise TargetUnfit(f"{desk.vendor.title} has no access lists that remedy can write", where=desk.name)
     texts = desk.ask([device.texts(desk.vendor, filters.ask_lists())])[0]
     here = filters.read_lists(texts)
-    pushes = [_push(desk.vendor, filters, here, goal, wish) for goal in _goals(desk.vendor, filters, wish)]
     notes = [] if wish.ways else ["our own way to the device is not known: whether a rule is in it was not checked"]
+    pushes = _pushes(desk.vendor, filters, here, wish, notes)
     applied = _applied(desk, [push.goal.name for push in pushes])
     changes: list[Change] = []
     expects: list[Expect] = []
@@ -103,11 +111,11 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
             continue
         changes.append(step)
         undo[:0] = step.undo.stdin.splitlines() if step.undo else []
-        impact += _impact(push)
+        impact += push.impact
         if push.goal.name not in applied:
             notes.append(f"{_named(push.goal)} is applied nowhere: it filters nothing until somebody applies it")
     facts: Json = [
-        [device.packed(one) for one in here if any(one.name == push.goal.name for push in pushes)],
+        [pack(one) for one in here if any(one.name == push.goal.name for push in pushes)],
         [*applied],
     ]
     plan = replace(plan, expects=tuple(expects), notes=tuple(notes), facts=canonical({"lists": digest(facts)}).decode())
@@ -118,8 +126,11 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
     return typing.guarded(plan, desk, changes, seen, undo=undo, seconds=wish.seconds)
 
 
-def _goals(vendor: Vendor, filters: Filters, wish: Wish) -> list[Acl]:
-    """The lists that the file speaks of, holding its rules as written, in the order of the file."""
+def by_list(vendor: Vendor, wish: Wish) -> dict[tuple[str, int], list[Rule]]:
+    """The rules of each list that is meant, by its name and family (0 where it holds both), in the order of the file.
+
+    Raises UsageError for a rule of no list.
+    """
     found: dict[tuple[str, int], list[Rule]] = {}
     for one in wish.rules:
         if wish.acl and one.acl and one.acl != wish.acl:
@@ -139,15 +150,23 @@ def _goals(vendor: Vendor, filters: Filters, wish: Wish) -> list[Acl]:
                 where=f"line {one.line}",
                 hint="write `list NAME` above it, or give --list NAME",
             )
-        found.setdefault((name, 0 if is_unified(vendor) else one.rule.family), []).append(one.rule)
+        key = (name, 0 if is_unified(vendor) else one.rule.family)
+        if not wish.only or key in wish.only:
+            found.setdefault(key, []).append(one.rule)
+    return found
+
+
+def _goals(vendor: Vendor, filters: Filters, wish: Wish) -> list[Acl]:
+    """The lists that are meant, holding the file's rules as written, in the order of the file."""
+    found = by_list(vendor, wish)
     if not found:
         raise UsageError("the file has no rule for this", hint="deny tcp from 203.0.113.0/24 to any port 22")
-    goals = []
+    made = []
     for (name, family), rules in found.items():
         family_of = family or (6 if all(rule.family == 6 for rule in rules) else 4)  # noqa: PLR2004 -- IPv6
         kind, default = ("policy", "deny") if is_policy(vendor) else ("", "")
-        goals.append(Acl(name, family_of, kind, tuple(rules), default=default))
-    return [replace(goal, default=goal.default or _default(filters, goal)) for goal in goals]
+        made.append(Acl(name, family_of, kind, tuple(rules), default=default))
+    return [replace(goal, default=goal.default or _default(filters, goal)) for goal in made]
 
 
 def _default(filters: Filters, goal: Acl) -> str:
@@ -156,20 +175,59 @@ def _default(filters: Filters, goal: Acl) -> str:
     return next((one.default for one in filters.read_lists(["\n".join(filters.write_list(sample))]) if one.name), "")
 
 
-def _push(vendor: Vendor, filters: Filters, here: Sequence[Acl], asked: Acl, wish: Wish) -> _Push:
-    """What becomes of one list. Raises Refused where it is somebody else's."""
+def _pushes(vendor: Vendor, filters: Filters, here: Sequence[Acl], wish: Wish, notes: list[str]) -> list[_Push]:
+    """What becomes of each list. Raises Refused where one is somebody else's."""
+    made = []
+    for asked in _goals(vendor, filters, wish):
+        before = device.find(here, asked, unified=is_unified(vendor))
+        if wish.ended is None:
+            if before is None and (other := device.find_alike(here, asked)):
+                there = printable(other.name, 63, one_line=True)
+                raise Refused(f"{_named(asked)} is there as {there!r}", hint="give the list another name or number")
+            made.append(_push(vendor, filters, before, asked, wish))
+        elif before is not None:
+            made.append(_lapse(vendor, filters, before, asked, (wish.now, wish.ended)))
+        else:
+            notes.append(f"{_named(asked)} is not there any more")
+    return made
+
+
+def _lapse(vendor: Vendor, filters: Filters, before: Acl, asked: Acl, times: tuple[datetime, datetime]) -> _Push:
+    """What becomes of a list when what was written to it for a time has ended: anybody else's lines stay."""
+    was, will = (_written(vendor, filters, asked, at) for at in times)
+    rules, anew = left_of(before.rules, was, will)
+    means = f"holds nothing of the file's that ended by {times[1].isoformat()}, and whatever else it held"
+    gone = f"{_named(asked)}: what was pushed for a time has ended"
+    return _Push(before, replace(before, rules=rules), anew, (gone,), means=means)
+
+
+def _written(vendor: Vendor, filters: Filters, asked: Acl, at: datetime) -> tuple[Rule, ...]:
+    """A file's rules as the device shows them once they are written at that time."""
+    goal = replace(asked, rules=_marked(vendor, _prepared(filters, asked, at, [])))
+    return expected(vendor, filters, None, goal, filters.write_list(goal)).rules if goal.rules else ()
+
+
+def _marked(vendor: Vendor, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Rules of a list of remedy's own: the first bears its mark."""
+    if not rules or is_policy(vendor):
+        return rules
+    said = rules[0].comment
+    return (replace(rules[0], comment=f"{MARK}: {said}" if said else MARK), *rules[1:])
+
+
+def _push(vendor: Vendor, filters: Filters, before: Acl | None, asked: Acl, wish: Wish) -> _Push:
+    """What becomes of a list that is to hold the file's rules. Raises Refused where it is somebody else's."""
     notes: list[str] = []
-    mine = _prepared(filters, asked, wish, notes)
-    before = device.find(here, asked, unified=is_unified(vendor))
+    mine = _marked(vendor, _prepared(filters, asked, wish.now, notes))
     if before is None and is_policy(vendor):
         before = replace(asked, rules=())
+    denied = sum(rule.action == "deny" for rule in mine)
+    impact = [f"{_named(asked)}: {len(mine)} rules of the file, {denied} of which deny"]
     if is_policy(vendor) and before is not None:
-        return _Push(before, replace(before, rules=_among(before.rules, mine)), mine, foreign=False, notes=tuple(notes))
-    if mine:
-        said = mine[0].comment
-        mine = (replace(mine[0], comment=f"{MARK}: {said}" if said else MARK), *mine[1:])
+        goal = replace(before, rules=_among(before.rules, mine))
+        return _Push(before, goal, mine, tuple(impact), tuple(notes))
     if before is None:
-        return _Push(None, replace(asked, rules=mine), mine, foreign=False, notes=tuple(notes))
+        return _Push(None, replace(asked, rules=mine), mine, tuple(impact), tuple(notes))
     kept = tuple(rule for rule in before.rules if _is_block(rule))
     others = [rule for rule in before.rules if not _is_block(rule)]
     extra = tuple(pair for pair in before.extra if pair[0].partition(" ")[0] not in {"remark", "behind"})
@@ -184,22 +242,22 @@ def _push(vendor: Vendor, filters: Filters, here: Sequence[Acl], asked: Acl, wis
             f"{_named(before)} is somebody else's: the first of its {len(others)} rules does not bear remedy's mark",
             hint="give the list another name, or --replace to have its rules replaced (undo brings them back)",
         )
-    return _Push(before, goal, mine, foreign, tuple(notes))
+    if foreign:
+        gone = f"{_named(goal)} is somebody else's: its {len(others)} rules are replaced (--replace), undo brings them"
+        impact.append(gone)
+    return _Push(before, goal, mine, tuple(impact), tuple(notes))
 
 
-def _prepared(filters: Filters, asked: Acl, wish: Wish, notes: list[str]) -> tuple[Rule, ...]:
-    """The file's rules as they are written to the device: what has ended left out, overlaps merged."""
-    now = wish.now.timestamp()
-    ended = [rule for rule in asked.rules if rule.until and datetime.fromisoformat(rule.until).timestamp() <= now]
+def _prepared(filters: Filters, asked: Acl, at: datetime, notes: list[str]) -> tuple[Rule, ...]:
+    """The file's rules as they are written to the device then: what has ended left out, overlaps merged."""
+    ended = [rule for rule in asked.rules if rule.until and datetime.fromisoformat(rule.until) <= at]
     rules = [rule for rule in asked.rules if rule not in ended]
     if ended:
         notes.append(f"{_named(asked)}: {len(ended)} rules have ended and are left out")
     ends = sorted({rule.until for rule in rules if rule.until})
     if ends and not _holds_ends(filters, asked):
         rules = [replace(rule, until="") for rule in rules]
-        notes.append(
-            f"{_named(asked)}: the device cannot say when a rule ends: push the file again then, first at {ends[0]}"
-        )
+        notes.append(f"{_named(asked)}: the device cannot say when a rule ends; the record does, first at {ends[0]}")
     else:
         rules = [replace(rule, until=rule.until.replace("+00:00", "Z")) for rule in rules]
     fewer = joined(rules)
@@ -269,6 +327,8 @@ def _applied(desk: Desk, names: Sequence[str]) -> frozenset[str]:
     if is_policy(desk.vendor):
         return frozenset(names)
     asked = list(dict.fromkeys(names))
+    if not asked:
+        return frozenset()
     lines = [f"{desk.vendor.terminal.running} | include {name}" for name in asked]
     said = cast("list[str]", desk.ask([device.texts(desk.vendor, lines)])[0])
     return frozenset(name for name, text in zip(asked, said, strict=True) if _is_named(name, text))
@@ -293,28 +353,22 @@ def _step(desk: Desk, filters: Filters, push: _Push) -> tuple[Change | None, Exp
         )
     unified = is_unified(desk.vendor)
     how_far = device.content(desk.vendor, before, after, unified=unified)
-    why = f"{_named(goal)} on {desk.name} holds exactly the file's rules, read over a new login"
+    why = f"{_named(goal)} on {desk.name} {push.means}, read over a new login"
     expect = Expect(why, desk.name, how_far, wanted("after"), fresh=True, layer="perimeter")
     if not do:
         return None, expect
     undo = way_back(desk.vendor, filters, before, after, do)
     come, gone = _counts(before, after)
     typed = f"{_named(goal)}: {come} rules come, {gone} go, {len(after.rules)} then"
-    return typing.step(desk.name, typed, do, undo, how_far), expect
+    step = typing.step(desk.name, typed, do, undo, how_far)
+    again = typing.configure(way_on(desk.vendor, filters, before, after, do), through=True)
+    return replace(step, again=again), expect
 
 
 def _counts(before: Acl | None, after: Acl) -> tuple[int, int]:
     there = {replace(rule, number=None) for rule in before.rules} if before is not None else set()
     then = {replace(rule, number=None) for rule in after.rules}
     return len(then - there), len(there - then)
-
-
-def _impact(push: _Push) -> Iterator[str]:
-    denied = sum(1 for rule in push.mine if rule.action == "deny")
-    yield f"{_named(push.goal)}: {len(push.mine)} rules of the file, {denied} of which deny"
-    if push.foreign and push.before is not None:
-        gone = sum(1 for rule in push.before.rules if not _is_block(rule))
-        yield f"{_named(push.goal)} is somebody else's: its {gone} rules are replaced (--replace), undo brings them"
 
 
 def _named(acl: Acl) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from remedy.actions.perimeter import device as typing
-from remedy.actions.perimeter.device import BLOCKED, Desk, groups_of
-from remedy.core.canon import canonical, digest
+from remedy.actions.perimeter.device import Desk, Holding, groups_of
+from remedy.core.canon import Json, canonical, digest
 from remedy.core.errors import Refused, TargetUnfit, UsageError
 from remedy.core.values import REACHED, Cell, Expect, Plan, Vantage, wanted
 from remedy.devices import Gate, Group
@@ -25,12 +25,12 @@ _MOST_DOORS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What is to come and go in one group, and what it will then hold, as canonical texts."""
+    """What is to come and go in one group that holds this now, and how many members it will then have."""
 
-    family: int
+    held: Holding
     add: tuple[Span, ...]
     remove: tuple[Span, ...]
-    after: tuple[str, ...]
+    then: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,26 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
     spans, remove = wish.spans, wish.remove
     families = sorted({span.family for span in spans})
     groups = groups_of(families)
-    seen = device.members(desk.vendor, groups)
-    gates = [(gate, BLOCKED[family]) for gate in desk.gates for family in families]
-    held, *states = desk.ask([seen, *(device.gate(desk.vendor, gate, group) for gate, group in gates)])
+    gates = [(gate, group) for gate in desk.gates for group in groups]
+    held, states = desk.look(groups, [device.gate(desk.vendor, gate, group) for gate, group in gates])
     if not remove:
         _require_ready(desk, gates, states)
-    moves = [_moves(desk, family, spans, held[BLOCKED[family].name] or [], remove=remove) for family in families]
-    facts = canonical({"members": digest(held), "gates": states}).decode()
+    moves = [_moves(desk, one, spans, remove=remove) for one in held.values()]
+    there = {group.name: None if one.absent else [*map(str, one.spans)] for group, one in held.items()}
+    facts = canonical({"members": digest(cast("Json", there)), "gates": [*states]}).decode()
     verb = "unblocked" if remove else "blocked"
-    moving = {BLOCKED[m.family]: ([*map(str, m.add)], [*map(str, m.remove)]) for m in moves}
+    moving = {m.held.group: (m.held.labels(m.add), m.held.labels(m.remove)) for m in moves}
     # Only a run's own members are its own: what others put on or off later is theirs, and no obstacle to its undo.
-    rest = "" if any(move.add or move.remove for move in moves) else device.remainder(held, ())
+    settled = not any(move.add or move.remove for move in moves)
+    rest = device.remainder({group.name: one.labels(one.spans) for group, one in held.items()}) if settled else ""
     how_far = device.progress(desk.vendor, moving, rest)
-    there = Expect(_read_back(desk, families), desk.name, how_far, wanted("after"), fresh=True, layer="perimeter")
-    if not any(move.add or move.remove for move in moves):
-        return replace(plan, facts=facts, expects=(there,), notes=(f"{_named(spans)}: {verb} already",))
-    do, undo = _lines(desk, moves)
+    stands = Expect(_read_back(desk, families), desk.name, how_far, wanted("after"), fresh=True, layer="perimeter")
+    if settled:
+        return replace(plan, facts=facts, expects=(stands,), notes=(f"{_named(spans)}: {verb} already",))
+    do, undo = _lines(moves)
     why = f"{_named(spans)} {'taken off' if remove else 'put on'} the block of {desk.name}"
     step = typing.step(desk.name, why, do, undo, how_far)
-    expects = [there]
+    expects = [stands]
     if not remove:
         for (gate, group), state in zip(gates, states, strict=True):
             probe = device.gate(desk.vendor, gate, group)
@@ -89,7 +90,7 @@ def extend(plan: Plan, desk: Desk, wish: Wish) -> Plan:
     plan = replace(
         plan,
         expects=(*expects, *cells),
-        notes=(*_counts(moves), *notes),
+        notes=(*_counts(moves), *notes, *(() if remove else _open_sessions(desk, moves))),
         impact=() if remove else (f"{desk.name} drops {_total(spans)}: {_named(spans)}",),
         facts=facts,
     )
@@ -108,10 +109,10 @@ def _require_ready(desk: Desk, gates: Sequence[tuple[Gate, Group]], states: Sequ
             )
 
 
-def _moves(desk: Desk, family: int, spans: Sequence[Span], held: Sequence[str], *, remove: bool) -> Moves:
+def _moves(desk: Desk, held: Holding, spans: Sequence[Span], *, remove: bool) -> Moves:
     """What has to come and go: overlaps are not added twice, and what only touches a member cuts it."""
-    mine = [span for span in spans if span.family == family]
-    there = [parse(text) for text in held]
+    mine = [span for span in spans if span.family == held.group.family]
+    there = held.spans
     if remove:
         hit = touched(there, mine)
         add = tuple(part for span in subtract(hit, mine) for part in desk.groups.sayable(span))
@@ -119,26 +120,24 @@ def _moves(desk: Desk, family: int, spans: Sequence[Span], held: Sequence[str], 
     else:
         add = tuple(part for span in subtract(mine, there) for part in desk.groups.sayable(span))
         gone = ()
-    after = sorted([*(set(there) - set(gone)), *add])
+    then = len(set(there) - set(gone)) + len(add)
     most = desk.groups.most
-    if most and len(after) > most:
+    if most and then > most:
         raise Refused(
-            f"{len(after)} members do not fit: a group of {desk.vendor.title} takes {most}",
+            f"{then} members do not fit: a group of {desk.vendor.title} takes {most}",
             where=desk.name,
             hint="block prefixes instead of single addresses, or take old ones off: remedy unblock --expired",
         )
-    return Moves(family, add, gone, tuple(str(span) for span in after))
+    return Moves(held, add, gone, then)
 
 
-def _lines(desk: Desk, moves: Sequence[Moves]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _lines(moves: Sequence[Moves]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is typed, and what takes it back. What comes goes first, so that nothing is open in between."""
     do: list[str] = []
     undo: list[str] = []
     for move in moves:
-        group = BLOCKED[move.family]
         for add, remove, lines in ((move.add, move.remove, do), (move.remove, move.add, undo)):
-            lines.extend(desk.groups.add(group, add) if add else ())
-            lines.extend(desk.groups.remove(group, remove) if remove else ())
+            lines += [*move.held.add(add), *move.held.remove(remove)]
     return tuple(do), tuple(undo)
 
 
@@ -173,6 +172,15 @@ def _closed(desk: Desk, wish: Wish) -> tuple[tuple[Expect, ...], tuple[str, ...]
         want = wanted(["blocked"] * len(cells))
         expects.append(Expect(why, vantage.name, probe, want, cells=tuple(cells), layer="perimeter"))
     return tuple(expects), tuple(notes)
+
+
+def _open_sessions(desk: Desk, moves: Sequence[Moves]) -> tuple[str, ...]:
+    """What ends the sessions that a firewall with a table of them may let go on."""
+    coming = sorted((span for move in moves for span in move.add), key=lambda span: not span.is_host)
+    if not coming or not desk.vendor.ends:
+        return ()
+    line = desk.vendor.ends.format(address=coming[0].low, family=coming[0].family)
+    return (f"sessions open already may go on; to end them, on {desk.name}, for each address: {line}",)
 
 
 def _neighbours(address: Span) -> Span:
@@ -223,7 +231,7 @@ def _total(spans: Sequence[Span]) -> str:
 
 def _counts(moves: Sequence[Moves]) -> tuple[str, ...]:
     return tuple(
-        f"{BLOCKED[move.family].name}: {len(move.add)} to add, {len(move.remove)} to remove, {len(move.after)} then"
+        f"{move.held.group.name}: {len(move.add)} to add, {len(move.remove)} to remove, {move.then} then"
         for move in moves
         if move.add or move.remove
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,9 +15,7 @@ from remedy.cli.world import World, world
 from remedy.core.errors import RemedyError, UsageError
 
 if TYPE_CHECKING:
-    from remedy.actions.perimeter.harm import Way
     from remedy.core.canon import Json
-    from remedy.core.values import Target
     from remedy.engine.job import Job
     from remedy.inventory.devices import Device
 
@@ -167,15 +162,20 @@ def push(ctx: click.Context, /, file: str, patterns: tuple[str, ...], **given: A
     The file is in no vendor's words: `deny tcp from 198.51.100.0/24 to any port 22`. A list that is not there is made;
     one that remedy has made is changed by the fewest lines; somebody else's only with --replace. The change is read
     back over a fresh login before it is confirmed and saved. A list that would cut off our own way in, management,
-    protected hosts, name servers or everybody is refused.
+    protected hosts, name servers or everybody is refused. Rules with an end (`for`, `until`) are taken off by
+    `remedy unblock --expired`, `remedy watch` or `remedy resume`.
     """
     acl, replace, seconds = given.pop("acl"), given.pop("replace"), given.pop("seconds")
     all_or_none = given.pop("all_or_none")
     with world(common(ctx, given)) as around:
+        from remedy.cli import blocking  # noqa: PLC0415 -- lazily
+
         incident = around.incident(f"push {Path(file).name}")
         jobs = _jobs(around, file, patterns, acl=acl, replace=replace, seconds=seconds, incident=incident)
         made = Acting("acl push", around, screen_of(around.options, around), all_or_none=all_or_none)
-        return made.carry(jobs, incident)
+        code = made.carry(jobs, incident)
+        blocking.remember(around, made.outcomes)
+        return code
 
 
 def _jobs(
@@ -191,46 +191,20 @@ def _jobs(
     """One job a device; without an incident none that is recorded. Raises UsageError for what is no file of rules."""
     from remedy.actions.push import Push  # noqa: PLC0415 -- lazily, with all below it
     from remedy.cli import blocking  # noqa: PLC0415
-    from remedy.cli.blocking import _kept  # noqa: PLC0415
     from remedy.core.values import Context  # noqa: PLC0415
     from remedy.devices import rulefile  # noqa: PLC0415
     from remedy.engine.job import Job  # noqa: PLC0415
 
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", hint="a text file with a rule to a line") from error
+    text = blocking.written(file, "a text file with a rule to a line")
     now = blocking.now()
     rulefile.read(text, now=now, name=file)  # a slip is told before any device is dialled
     found = blocking.devices(around, patterns)
-    keep = tuple((who, tuple(addresses)) for who, addresses in _kept(around, found) if addresses)
+    keep = tuple((who, tuple(addresses)) for who, addresses in blocking.kept(around, found) if addresses)
     stamp = now.isoformat(timespec="seconds")
     jobs = []
     for one in found:
         target = around.target(one.name)
-        action = Push(one.vendor.name, text, file, stamp, acl, replace, _ways(target), keep, seconds)
+        action = Push(one.vendor.name, text, file, stamp, acl, replace, blocking.ways(target), keep, seconds)
         context = around.context(incident) if incident else Context("diff", "", "")
         jobs.append(Job(action, target, blocking.site(around, one.name, ()), context))
     return jobs
-
-
-def _ways(target: Target) -> tuple[Way, ...]:
-    """How we reach a device: from the jump host next to it, or from the address that packets leave here with."""
-    from remedy.actions.perimeter.harm import Way  # noqa: PLC0415 -- lazily
-    from remedy.devices.addresses import parse  # noqa: PLC0415
-
-    ways = []
-    with contextlib.suppress(OSError, UnicodeError, UsageError):
-        if target.jump:
-            source, there = target.jump[-1].address, target.address
-            if parse(source).is_host and parse(there).is_host:
-                ways.append(Way(source, there, target.port))
-        else:
-            for family, kind, protocol, _, peer in socket.getaddrinfo(
-                target.address, target.port, type=socket.SOCK_DGRAM
-            ):
-                with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
-                    probe.connect(peer)  # UDP: nothing is sent
-                    source, there = (str(end[0]).partition("%")[0] for end in (probe.getsockname(), peer))
-                    ways.append(Way(source, there, target.port))
-    return tuple(dict.fromkeys(ways))

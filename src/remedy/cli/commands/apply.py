@@ -56,6 +56,8 @@ def load(path: Path) -> list[Plan]:
                 hint="do not use it: make the plan again, and find out who changed the file",
             )
         plans.append(plan)
+    if not plans:
+        raise PlanFileError("has no plan in it", where=str(path), hint="write one with: remedy isolate HOST --out FILE")
     return plans
 
 
@@ -78,6 +80,7 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:  # noqa: AN
     plans = load(file)
     with world(common(ctx, given)) as around:
         from remedy.actions import build  # noqa: PLC0415 -- lazily, with all below it
+        from remedy.cli import blocking  # noqa: PLC0415
         from remedy.engine import limits, replay  # noqa: PLC0415
         from remedy.engine.job import Job  # noqa: PLC0415
 
@@ -90,4 +93,6 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:  # noqa: AN
             action = build(plan.action, plan.params)
             jobs.append(Job(action, around.target(plan.target), around.site(plan.target, cut_off=cut_off), context))
         acting_ = Acting("apply", around, screen_of(around.options, around))
-        return acting_.carry(jobs, plans[0].incident if plans else "", saved=plans)
+        code = acting_.carry(jobs, plans[0].incident if plans else "", saved=plans)
+        blocking.remember(around, acting_.outcomes)
+        return code

@@ -58,6 +58,7 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], **given: Any) -> int:
             raise UsageError("only what databases keep has an age", hint="leave --expired and --older-than out")
         runs = limits.isolated(around.record)
         plans = {name: replay.read(around.record, runs[name]).plan for name in names if name in runs}
+        done = {name: replay.isolations(around.record, name) for name in names}
         if not around.options.incident and len({plan.incident for plan in plans.values()}) == 1:
             incident = next(iter(plans.values())).incident
         else:
@@ -67,7 +68,8 @@ def command(ctx: click.Context, /, hosts: tuple[str, ...], **given: Any) -> int:
                 Release(
                     replay.proven_cells(plans[name], {*runs, *names}) if name in plans else (),
                     force,
-                    replay.elsewhere_of(around.record, name),
+                    replay.elsewhere_of(done[name]),
+                    alone=bool(done[name]) and not any(plan.changes for plan in done[name]),
                 ),
                 around.target(name),
                 around.site(name),

@@ -28,8 +28,8 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
     """Go on with runs that were interrupted: by Ctrl-C, a crash, a lost connection or a power cut.
 
     Nothing the record says of the target is believed: every step's effect is asked for anew, and only what is
-    missing is sent. The approval given when the run began still holds. Without RUN, addresses that were blocked for a
-    time which is over are taken off as well.
+    missing is sent. The approval given when the run began still holds. Without RUN, addresses that were blocked, and
+    rules that were pushed, for a time which is over are taken off as well.
     """
     with world(common(ctx, given)) as around:
         from remedy.cli import blocking, conclusion  # noqa: PLC0415 -- lazily, with all below it
@@ -49,7 +49,8 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int: 
         else:
             screen.say("no run was interrupted", talk=True)
         if not runs:
-            ends += blocking.take_off(around)
+            with stopping(around.engine(), screen):
+                ends += blocking.take_off(around)
         documents: list[dict[str, Json]] = []
         codes: list[int] = []
         for target, result in ends:

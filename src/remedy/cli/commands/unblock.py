@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Examples:
   remedy unblock 203.0.113.7 --dry-run
   remedy unblock 198.51.100.0/24 --on fw01
-  remedy unblock --expired --yes           from cron: what was blocked for a time that is over
+  remedy unblock --expired --yes           from cron: what was blocked or pushed for a time that is over
 """,
 )
 @click.argument("addresses", nargs=-1, metavar="ADDRESS|PREFIX|FIRST-LAST...")
@@ -37,7 +37,7 @@ Examples:
     shell_complete=complete,
     help="Only these; default: all with gates.",
 )
-@click.option("--expired", is_flag=True, help="What was blocked for a time (--for) that is over.")
+@click.option("--expired", is_flag=True, help="What was blocked (--for), or pushed (until), for a time that is over.")
 @click.option("--all-or-none", is_flag=True, help="When one device fails, take it back on the others.")
 @acting
 @click.pass_context
@@ -51,7 +51,8 @@ def command(
 ) -> int:
     """Take addresses off the block of every firewall; a prefix of which a part is blocked keeps the rest blocked.
 
-    Whoever had been proven closed out is asked again: the address has to get through as it did before.
+    Whoever had been proven closed out is asked again: the address has to get through as it did before. With --expired
+    rules go as well that `remedy acl push` has written for a time that is over.
     """
     expired, all_or_none = given.pop("expired"), given.pop("all_or_none")
     with world(common(ctx, given)) as around:
@@ -59,24 +60,28 @@ def command(
             raise UsageError("name addresses, or --expired", hint="remedy unblock 203.0.113.7")
         from remedy.actions.perimeter.members import spans_of  # noqa: PLC0415 -- lazily, with all below it
         from remedy.cli import blocking  # noqa: PLC0415
+        from remedy.engine import fleet  # noqa: PLC0415
 
         made = Acting("unblock", around, screen_of(around.options, around), all_or_none=all_or_none)
         if expired:
             names = [one.name for one in blocking.devices(around, patterns)] if patterns else None
-            jobs = blocking.expiring(around, names)
-            if not jobs:
+            rounds = blocking.expiring(around, names)
+            if not rounds:
                 made.screen.say("nothing is due", talk=True)
                 return made.end("", 0)
-            incidents = {job.context.incident for job in jobs}
+            incidents = {job.context.incident for jobs in rounds for job in jobs}
             incident = incidents.pop() if len(incidents) == 1 else ""
         else:
             spans = spans_of(blocking.addresses(addresses, files))
             found = blocking.devices(around, patterns)
             incident = _incident(around, spans)
-            jobs = [blocking.unblocking(around, one, spans, incident) for one in found]
-        code = made.carry(jobs, incident)
+            rounds = [[blocking.unblocking(around, one, spans, incident) for one in found]]
+        codes = []
+        for jobs in rounds:
+            made.emits = jobs is rounds[-1]
+            codes.append(made.carry(jobs, incident))
         blocking.remember(around, made.outcomes)
-        return code
+        return fleet.exit_code(codes)
 
 
 def _incident(around: World, spans: Sequence[Span]) -> str:

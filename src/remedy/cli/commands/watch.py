@@ -41,11 +41,12 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
     """Re-read the rules and re-ask every vantage of an incident's isolations while it is open.
 
     A removed rule or a path that opened raises an alarm, on screen and in the record. Nothing is put back unless
-    --put-back is given. Addresses that the incident has blocked for a time which is over are taken off.
+    --put-back is given. Addresses that the incident has blocked, and rules that it has pushed, for a time which is over
+    are taken off.
     """
     with world(common(ctx, given)) as around:
         from remedy.cli import blocking  # noqa: PLC0415 -- lazily
-        from remedy.engine import blocks, fleet, inspect, limits, replay  # noqa: PLC0415
+        from remedy.engine import fleet, inspect, limits, replay  # noqa: PLC0415
         from remedy.record import incidents  # noqa: PLC0415
 
         screen = screen_of(around.options, around)
@@ -54,12 +55,11 @@ def command(ctx: click.Context, /, name: str, every: int, once: bool, put_back: 
         code, looked = 0, False
         with stopping(engine, screen):
             while True:
-                runs = limits.isolated(around.record)
+                runs = limits.held(around.record)
                 plans = [p for run in runs.values() if (p := replay.read(around.record, run).plan).incident == name]
-                timed = any(one.until and one.incident == name for one in blocks.standing(around.record))
-                if not plans and not timed and not looked:
+                if not plans and not looked and not blocking.is_timed(around, name):
                     raise UsageError(
-                        f"{name} has no host isolated, and nothing blocked for a time",
+                        f"{name} has no host isolated, and nothing blocked or pushed for a time",
                         hint="`remedy incident show` tells its story",
                     )
                 looked = True

@@ -19,6 +19,7 @@ Source: "Cisco ASA Series Command Reference", `access-list extended`, `access-li
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -114,6 +115,11 @@ class _Item:
     text: str
     ours: bool = True
 
+    @property
+    def is_remark(self) -> bool:
+        """Whether it decides nothing."""
+        return self.text.startswith("remark")
+
 
 class AsaFilters:
     """Access lists of the ASA as text: `remedy.devices.Filters`. A rule's number is its place in the list."""
@@ -138,38 +144,70 @@ class AsaFilters:
         out right before. Raises UsageError where no line would be left: the device deletes such a list, and with it
         its place at the interface.
         """
-        if before.name != after.name:
-            raise UsageError(f"{before.name} and {after.name} are not one list", hint="write the new one, apply it")
-        name = plain(before.name, "a list's name")
+        return _edited(before, _present(before), after)
+
+    def settle(self, before: Acl, after: Acl, *, back: bool) -> Lines:
+        """What to type to end a change from the one to the other, or to take it back, however far either has come.
+
+        What the change leaves alone gives every other line its place; all else is taken out, and then put in at its
+        number from the top down: for that moment it does not act. Lines are refused, about what is gone already. Raises
+        UsageError as `edit_list`.
+        """
         work = _present(before)
-        if before.kind in ("ethertype", "webtype"):
-            raise UsageError(f"{name} is of the kind {before.kind}, which is not edited", hint="use an extended list")
-        kind = _kind(before if before.kind else after)
-        was, goal = [item for item in work if item.ours], _goal(after, kind)
-        if work and not goal and len(was) == len(work):
-            raise UsageError(
-                f"{name} would be left without a line, and the device would delete it and take it off its interface",
-                hint=f"clear configure access-list {name}, if that is what you want",
-            )
-        changes = list(hunks(_keys(was), _keys(goal)))
-        doomed = [item for low, high, _, _ in changes for item in was[low:high]]
-        fresh = {item.text for _, _, first, last in changes for item in goal[first:last]}
-        moved = [item for item in doomed if item.text in fresh]
-        lines = [_drop(name, work, item) for item in moved]
-        gone = {id(item) for item in moved}
-        for low, _, first, last in changes:
-            anchor = next((item for item in was[low:] if id(item) not in gone), None)
-            at = work.index(anchor) if anchor is not None else _behind(work)
-            for place, item in enumerate(goal[first:last], at):
-                lines.append(f"access-list {name} line {place + 1} {_checked(item.text)}")
-                work.insert(place, item)
-        lines += [_drop(name, work, item) for item in doomed if id(item) not in gone]
-        return tuple(lines)
+        was = list(work)
+        _edited(before, work, after)
+        goal = was if back else work
+        name = plain(before.name, "a list's name")
+        both, strays = {*was} & {*work}, {item.text for item in {*was} ^ {*work}}
+        # A remark has no other name than its text, and the same one may stand twice.
+        kept = {item for item in both if not (item.is_remark and item.text in strays)}
+        if kept:
+            lines = []
+        else:  # one line is there at any time, or the device deletes the list
+            kept = {next(item for item in goal if not item.is_remark)}
+            lines = [f"access-list {name} line 1 {item.text}" for item in kept]
+        texts = {item.text for item in kept}
+        others = [item for side in (was, work) for item in side if item not in kept]
+        doomed = dict.fromkeys(item.text for item in others if not item.is_remark and item.text not in texts)
+        remarks_of = Counter(item.text for item in others if item.is_remark)
+        lines += [f"no access-list {name} {_checked(text)}" for text in (*remarks_of.elements(), *doomed)]
+        new = [(place, item) for place, item in enumerate(goal, 1) if item not in kept]
+        return (*lines, *(f"access-list {name} line {place} {_checked(item.text)}" for place, item in new))
+
+
+def _edited(before: Acl, work: list[_Item], after: Acl) -> Lines:
+    """What to type to make a list another; `work`, its lines, become those of the other."""
+    if before.name != after.name:
+        raise UsageError(f"{before.name} and {after.name} are not one list", hint="write the new one, apply it")
+    name = plain(before.name, "a list's name")
+    if before.kind in ("ethertype", "webtype"):
+        raise UsageError(f"{name} is of the kind {before.kind}, which is not edited", hint="use an extended list")
+    kind = _kind(before if before.kind else after)
+    was, goal = [item for item in work if item.ours], _goal(after, kind)
+    if work and not goal and len(was) == len(work):
+        raise UsageError(
+            f"{name} would be left without a line, and the device would delete it and take it off its interface",
+            hint=f"clear configure access-list {name}, if that is what you want",
+        )
+    changes = list(hunks(_keys(was), _keys(goal)))
+    doomed = [item for low, high, _, _ in changes for item in was[low:high]]
+    fresh = {item.text for _, _, first, last in changes for item in goal[first:last]}
+    moved = [item for item in doomed if item.text in fresh]
+    lines = [_drop(name, work, item) for item in moved]
+    gone = {id(item) for item in moved}
+    for low, _, first, last in changes:
+        anchor = next((item for item in was[low:] if id(item) not in gone), None)
+        at = work.index(anchor) if anchor is not None else _behind(work)
+        for place, item in enumerate(goal[first:last], at):
+            lines.append(f"access-list {name} line {place + 1} {_checked(item.text)}")
+            work.insert(place, item)
+    lines += [_drop(name, work, item) for item in doomed if id(item) not in gone]
+    return tuple(lines)
 
 
 def _drop(name: str, work: list[_Item], item: _Item) -> str:
     """Take a line out. A remark may stand twice, so it is named by its place; a rule never does."""
-    place = f"line {work.index(item) + 1} " if item.text.startswith("remark") else ""
+    place = f"line {work.index(item) + 1} " if item.is_remark else ""
     work.remove(item)
     return f"no access-list {name} {place}{_checked(item.text)}"
 
@@ -180,7 +218,7 @@ def _behind(work: Sequence[_Item]) -> int:
 
 
 def _keys(items: Sequence[_Item]) -> list[Hashable]:
-    return keys([item.text for item in items], [item.text.startswith("remark") for item in items])
+    return keys([item.text for item in items], [item.is_remark for item in items])
 
 
 def _kind(acl: Acl) -> str:

@@ -121,7 +121,9 @@ class PacketFilter:
 
     def read_gate(self, gate: Gate, group: Group, texts: Sequence[str]) -> GateState:
         """Read what those lines printed."""
-        return self._state(gate, group, _seen(gate, group, texts))
+        seen = _seen(gate, group, texts)
+        acl = seen.of(seen.applied[0]) if seen.applied else seen.own
+        return replace(self._state(gate, group, seen), beside=_beside(acl, _wanted(gate, group)))
 
     def _state(self, gate: Gate, group: Group, seen: _Seen) -> GateState:
         wanted = _wanted(gate, group)
@@ -164,6 +166,8 @@ class PacketFilter:
                 hint="apply it there, or leave `acl` out of the gate: then a list of remedy's own is applied",
             )
         own = _own(gate, group)
+        if seen.own is not None and not seen.own.rules:
+            raise Refused(state.why, hint=f"resume or undo that run, or paste: undo {enter(own, _V7, new=False)}")
         if seen.own is None:
             out += [enter(own, _V7, new=True), write_rule(wanted, 0, "advanced", _V7)]
             if seen.denies:
@@ -180,7 +184,7 @@ class PacketFilter:
         out: list[str] = []
         others = [acl for acl in seen.lists.values() if acl.name.lower() != own.name.lower()]
         applied = seen.applied[0] if seen.applied else None
-        if applied is not None and applied.name.lower() != own.name.lower():
+        if applied is not None and (applied.name.lower() != own.name.lower() or _beside(seen.own, wanted)):
             acl = seen.of(applied)
             mine = _mine(acl, wanted)
             others = [one for one in others if one is not acl]
@@ -202,12 +206,22 @@ class PacketFilter:
         return tuple(out)
 
 
+def _beside(acl: Acl | None, wanted: Rule) -> int:
+    """How many other drop rules of remedy's stand in a list of its own."""
+    if acl is None or not acl.name.lower().startswith("remedy-"):
+        return 0
+    mine = _mine(acl, wanted)
+    return sum(_remedys(rule) and rule not in mine for rule in acl.rules)
+
+
 def _unapplied(own: Acl | None, wanted: Rule) -> GateState:
     """The state where no list is applied."""
     if own is None:
         return GateState("absent")
     if _mine(own, wanted):
         return GateState("inactive", f"list {own.name} has the rule and is not applied there")
+    if not own.rules and not own.unknown:
+        return GateState("inactive", f"list {own.name} is empty and not applied there: a preparation was broken off")
     return GateState("foreign", f"a list called {own.name} is there that is not remedy's")
 
 

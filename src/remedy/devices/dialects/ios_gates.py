@@ -97,15 +97,22 @@ class NumberedGroups:
             return (span,)
         return tuple(span.prefixes())
 
-    def add(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def add(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to add exactly these. The group's header makes it where it is absent."""
+        del texts
         lines = tuple(self.say(span) for span in self._members(group, spans))
         return (self._header(group), *lines) if lines else ()
 
-    def remove(self, group: Group, spans: Sequence[Span]) -> Lines:
+    def remove(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> Lines:
         """What to type to remove exactly these."""
+        del texts
         lines = tuple(f"no {self.say(span)}" for span in self._members(group, spans))
         return (self._header(group), *lines) if lines else ()
+
+    def places(self, group: Group, spans: Sequence[Span], texts: Sequence[str]) -> tuple[int, ...]:
+        """None: a member is removed by its address."""
+        del group, spans, texts
+        return ()
 
     def _members(self, group: Group, spans: Sequence[Span]) -> Sequence[Span]:
         for span in spans:
@@ -135,13 +142,25 @@ class NumberedGroups:
         """Read what those lines printed."""
         sight = self.read(gate, group, texts)
         gate = _of_family(gate, group, sight)
+        return replace(self._state(gate, group, sight), beside=self._beside(gate, group, sight))
+
+    def _beside(self, gate: Gate, group: Group, sight: Sight) -> int:
+        """What rests on remedy's own list besides this gate's rule, where that list is the gate's."""
+        name = OWN_LISTS[group.family]
+        if (list_at(gate, sight) or gate.acl or name) != name:
+            return 0
+        rules = sum(self._is_own(one.text) and one.text != self.rule(gate, group) for one in rules_of(sight, name))
+        places = [listed for _, _, listed in sight.applied].count(name)
+        return rules + places - [listed for _, _, listed in applied_at(gate, sight)].count(name)
+
+    def _state(self, gate: Gate, group: Group, sight: Sight) -> GateState:
         rule = self.rule(gate, group)
         at = list_at(gate, sight)
         name = gate.acl if gate.acl and at != gate.acl and find(sight, gate.acl, rule) is not None else at
         name = name or gate.acl or OWN_LISTS[group.family]
         found = find(sight, name, rule)
         if found is None:
-            strange = [entry for entry in rules_of(sight, name) if group.name in entry.text.split()]
+            strange = [one for one in rules_of(sight, name) if self._is_strange(one.text, group)]
             if strange:
                 return GateState("foreign", f"{name} holds another line on {group.name}: {strange[0].line}")
             if sight.members.absent and sight.members.unknown:
@@ -275,7 +294,7 @@ class NumberedGroups:
 
     def _top(self, work: _Work, gate: Gate, group: Group, entries: Sequence[Entry]) -> None:
         family, rule = group.family, self.rule(gate, group)
-        strange = [one for one in entries if group.name in one.text.split() and not self._is_own(one.text)]
+        strange = [one for one in entries if self._is_strange(one.text, group)]
         if strange:
             raise Refused(
                 f"{work.list_name} holds another line on {group.name}: {strange[0].line}",
@@ -362,6 +381,10 @@ class NumberedGroups:
         said = text.split()
         names = [said[at + 1] for at, word in enumerate(said[:-1]) if word == self.syntax.words.group]
         return said[:1] == ["deny"] and len(said) == 5 and len(names) == 1 and names[0].startswith("remedy-")  # noqa: PLR2004
+
+    def _is_strange(self, text: str, group: Group) -> bool:
+        """Whether the line is somebody's on our group: one list may be applied at several gates, each with its rule."""
+        return group.name in text.split() and not self._is_own(text)
 
     def _list(self, name: str, family: int) -> str:
         return self.syntax.lists.header(name, family)

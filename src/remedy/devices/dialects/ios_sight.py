@@ -2,16 +2,15 @@
 
 Decides how those answers are read, line by line. Leaves to others: what follows from them (`ios_gates`).
 
-    Network object group remedy-block           GigabitEthernet0/1 is up, line protocol is up
-     host 203.0.113.7                              Outgoing access list is not set
-     range 198.51.100.7 198.51.100.20              Inbound  access list is edge-in
-     192.0.2.0 255.255.255.0                    interface GigabitEthernet0/1
-    IPv4 address object-group remedy-block       ipv6 traffic-filter edge6 in
+    Network object group remedy-block           interface GigabitEthernet0/1
+     host 203.0.113.7                            ip access-group edge-in in
+     range 198.51.100.7 198.51.100.20            ipv6 traffic-filter edge6 in
+     192.0.2.0 255.255.255.0
+    IPv4 address object-group remedy-block
         10 host 203.0.113.7
 
-Source: "Cisco IOS Security Command Reference", `show object-group`, `show ip access-lists`; "Cisco IOS IP Addressing
-Services Command Reference", `show ip interface`; "Cisco Nexus 9000 Series NX-OS Security Configuration Guide", chapter
-"Configuring IP ACLs".
+Source: "Cisco IOS Security Command Reference", `show object-group`, `show ip access-lists`, `ip access-group`; "Cisco
+Nexus 9000 Series NX-OS Security Configuration Guide", chapter "Configuring IP ACLs".
 """
 
 from __future__ import annotations
@@ -102,10 +101,10 @@ _FAMILIES: Final = {
 _MEMBER: Final = re.compile(r"(?:\d{1,10} +)?(?P<text>\S.*)\Z")
 #: A line number has at most ten digits.
 _DIGITS: Final = 10
-_INTERFACE: Final = re.compile(r"^(?:interface )?(?P<name>[A-Za-z][\w/.:-]*\d)(?: is [a-z].*)?\s*$")
+#: A sub-interface's header may say more: `interface Serial0/1/0.100 point-to-point`.
+_INTERFACE: Final = re.compile(r"^interface (?P<name>[A-Za-z][\w/.:-]*\d)(?: [a-z-]+)?\s*$")
 _INSIDE: Final = re.compile(
-    r"^\s+(?:(?P<way>Inbound|Outgoing|Outbound)\s+access list is (?P<shown>\S.*)"
-    r"|(?:ip (?:port )?access-group|ipv6 (?:port )?traffic-filter) (?P<name>\S+) (?P<direction>in|out)\b.*)$"
+    r"^\s+(?:ip (?:port )?access-group|ipv6 (?:port )?traffic-filter) (?P<name>\S+) (?P<direction>in|out)\b.*$"
 )
 
 
@@ -193,12 +192,8 @@ def _placed(lines: Sequence[str], family: int) -> Iterator[tuple[str, str, str]]
             interface = found["name"]
         elif line.strip() and not line[0].isspace():
             interface = ""
-        elif interface and (inside := _INSIDE.match(line)):
-            if inside["name"]:
-                if line.strip().startswith("ipv6") == (family == 6):  # noqa: PLR2004
-                    yield interface, inside["direction"], inside["name"]
-            elif inside["shown"].strip() != "not set":
-                yield interface, "in" if inside["way"] == "Inbound" else "out", inside["shown"].split()[0].rstrip(",")
+        elif interface and (inside := _INSIDE.match(line)) and line.strip().startswith("ipv6") == (family == 6):  # noqa: PLR2004
+            yield interface, inside["direction"], inside["name"]
 
 
 def applied_at(gate: Gate, sight: Sight) -> list[tuple[str, str, str]]:

@@ -116,6 +116,8 @@ class Face(abc.ABC):
     separator: ClassVar[str] = "#"
     #: First words of commands whose output may be filtered with `| include …`.
     filtered: ClassVar[tuple[str, ...]] = ("display", "show")
+    #: What the words of such filters begin with: `begin`, `exclude`, `include`, `section`.
+    filters: ClassVar[str] = "bei"
     #: Kinds of view whose surroundings' commands may not be typed in them.
     innermost: ClassVar[tuple[str, ...]] = ()
     #: Whether a session stays where it is when a command of an outer view enters none (`[H3C-vlan10]sysname X`).
@@ -185,7 +187,10 @@ class Face(abc.ABC):
         return "".join(f"{line}\n" for line in lines)
 
     def filter(self, text: str, how: str, pattern: str) -> str:
-        """What `| begin`, `| include`, `| exclude` let through. A bad pattern is taken as plain text."""
+        """What `| begin`, `| include`, `| exclude`, `| section` let through. A bad pattern is taken as plain text.
+
+        A section is a line at the margin and those below it that are not; all of it when its first line matches.
+        """
         try:
             wanted = re.compile(pattern)
         except re.error:
@@ -194,6 +199,11 @@ class Face(abc.ABC):
         if how.startswith("b"):
             first = next((n for n, line in enumerate(lines) if wanted.search(line)), len(lines))
             return "".join(lines[first:])
+        if how.startswith("s"):
+            inside = [False]
+            for line in lines:
+                inside.append(inside[-1] if line[0].isspace() else wanted.search(line) is not None)
+            return "".join(line for line, shown in zip(lines, inside[1:], strict=True) if shown)
         return "".join(line for line in lines if bool(wanted.search(line)) != how.startswith("e"))
 
     def delay(self) -> float:

@@ -50,6 +50,7 @@ class Ios(Face):
     parts_of: ClassVar[tuple[type[Part], ...]] = (Basics, Kept, Archive, Groups, Interfaces, AccessLists)
     innermost: ClassVar[tuple[str, ...]] = ("exec", "privileged", "config", "kept")
     separator: ClassVar[str] = "!"
+    filters: ClassVar[str] = "beis"
     startup: ClassVar[str] = "startup-config"
     crowded: ClassVar[str] = "\n% All vty lines are in use\n"
     style: ClassVar[Style] = Style(more=" --More-- ", erase=_ERASE, limit=254)

@@ -18,7 +18,7 @@ from remedy.lab.devices.terminal import Closed, Interrupted, Terminal
 
 __all__ = ["Login", "Shell"]
 
-_FILTER: Final = re.compile(r"\s\|\s*(b\w*|e\w*|i\w*)\s+(\S.*)$")
+_FILTER: Final = re.compile(r"\s\|\s*(b\w*|e\w*|i\w*|s\w*)\s+(\S.*)$")
 
 
 class Login:
@@ -63,6 +63,8 @@ class Login:
             return ""
         prompt = self.face.prompt(self)
         filtered = _FILTER.search(line) if "|" in line else None
+        if filtered and filtered[1][0] not in self.face.filters:
+            filtered = None
         plain = line[: filtered.start()] if filtered else line
         try:
             command, call, depth = self.face.read(self, plain)

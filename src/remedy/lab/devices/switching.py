@@ -44,7 +44,7 @@ class Ports:
         lines: list[str] = []
         for port in ports:
             base = self._interfaces.get(port.name)
-            for device, vlan in _legs(port, base, there) if base else ():
+            for device, vlan in tuple(_legs(port, base, there)) if base else ():
                 bridge = f"{_PREFIX}{vlan}" if vlan else None
                 if bridge and bridge not in there:
                     lines += [

@@ -136,7 +136,9 @@ class DeviceConnection:
         else:
             said = printable(" ".join(command.argv), 80, one_line=True)
             raise UsageError(
-                f"a device takes the commands cli, configure and exec, not {said!r}", where=self.target.name
+                f"a device takes the commands cli, configure and exec, not {said!r}",
+                where=self.target.name,
+                hint="it is no host: `remedy block`, `acl` and `device` are for it",
             )
         for line in lines:
             bad = "?" if "?" in line else ""

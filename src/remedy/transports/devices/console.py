@@ -139,14 +139,14 @@ class Console:
         self, screen: Screen, line: str, end: float, silence: float, answers: Answers, *, interrupt: bool = True
     ) -> Said:
         """Read until the prompt; `line` is the echo that has to come first, "" for none."""
-        heard_at = self._clock()
         wait = _Wait(end, silence, not line, _ASKS if interrupt else _EXPECTED)
+        heard_at = self._first(screen, wait)
         while True:
+            quiet = self._clock() - heard_at
+            wait.next = silence - quiet
             if not wait.echoed and (found := self._echo(screen, line)) is not None:
                 wait.late, wait.echoed = found, True
             last = screen.last
-            quiet = self._clock() - heard_at
-            wait.next = silence - quiet
             if mode := self.prompt.mode(last):
                 if self._is_done(screen, line, wait, quiet):
                     self.mode, self._standing = mode, last
@@ -161,6 +161,14 @@ class Console:
             elif not last.strip() and wait.echoed:
                 self._nudge(screen, wait, quiet, scrolled=False)
             heard_at = self._wait(screen, wait, heard_at)
+
+    def _first(self, screen: Screen, wait: _Wait) -> float:
+        """Wait until something is printed: when that was. Raises TimedOut."""
+        heard_at = self._clock()
+        while not screen.printed:
+            wait.next = wait.silence - (self._clock() - heard_at)
+            heard_at = self._wait(screen, wait, heard_at)
+        return heard_at
 
     def _is_done(self, screen: Screen, line: str, wait: _Wait, quiet: float) -> bool:
         """At something that looks like the prompt: whether it is, else how long to wait for more."""
@@ -230,8 +238,8 @@ class Console:
             assert ending is not None  # noqa: S101 -- it matches nothing, too
             if ending[1] == "":
                 return None  # the rest of the echo's line is on its way
-            earlier, _, same = cleaned(raw[:at]).rpartition("\n")
-            if ending[1] and self._fits(earlier, same):
+            earlier, _, same = cleaned(raw[:at]).rpartition("\n") if at else ("", "", "")
+            if ending[1] and (not at or self._fits(earlier, same)):
                 screen.cut(ending.end())
                 self._seen_echo = True
                 return self._belated(earlier)
@@ -246,6 +254,8 @@ class Console:
 
     def _belated(self, text: str) -> str:
         """What of the text before an echo is no prompt, and not logged while nobody typed."""
+        if not text:
+            return ""
         lines = text.split("\n")
         if all(not one.strip() or is_logged(one) or self.prompt.mode(one) for one in lines):
             return ""

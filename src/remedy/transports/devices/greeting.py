@@ -26,7 +26,7 @@ _FLOOD: Final = 64 * 1024 * 1024
 _CONTINUE: Final = re.compile(r"(?:press|hit|type)\b.{0,80}\b(?:continue|get started)", re.IGNORECASE)
 _FULL: Final = re.compile(
     r"(?:all user (?:interfaces|lines) are used"
-    r"|(?:session|user|login|line|vty)s?\b.{0,40}\b(?:limit|maximum|exceed|full)"
+    r"|(?:session|user|login|line|vty)s?\b.{0,40}\b(?:limit|maximum|exceed|full|in use)"
     r"|(?:limit|maximum|too many)\b.{0,40}\b(?:session|user|login|line|connection)|no free (?:tty|vty)|resource busy)",
     re.IGNORECASE,
 )

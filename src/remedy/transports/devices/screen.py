@@ -120,7 +120,7 @@ class Screen:
 
     def raw(self) -> str:
         """All that is kept, and the last line, not cleaned."""
-        return "".join(self._kept) + self._partial
+        return "".join((*self._kept, self._partial))
 
     def text(self) -> str:
         """All finished lines, cleaned."""

@@ -39,6 +39,8 @@ class Transcript:
         self._clock = clock
         self._start = clock()
         self._secrets: tuple[bytes, ...] = ()
+        #: The bytes that are in any of them: what ends in another is not the beginning of one.
+        self._telling: frozenset[int] = frozenset()
         self._pending = b""
         self._size = 0
         #: Whether it was too long to be kept whole.
@@ -48,6 +50,7 @@ class Transcript:
         """Mask this value from now on; shorter than four bytes it would hide half of every text."""
         if len(secret) >= _SHORTEST and secret not in self._secrets:
             self._secrets = tuple(sorted((*self._secrets, secret), key=len, reverse=True))
+            self._telling |= frozenset(secret)
 
     def typed(self, data: bytes) -> None:
         """What we sent."""
@@ -68,7 +71,7 @@ class Transcript:
         """Write what came in, but for an end that may be the beginning of a secret."""
         data = self._masked(self._pending)
         held = 0
-        if not whole:
+        if not whole and data and data[-1] in self._telling:
             for secret in self._secrets:
                 most = min(len(secret) - 1, len(data))
                 held = max(held, next((n for n in range(most, 0, -1) if data.endswith(secret[:n])), 0))

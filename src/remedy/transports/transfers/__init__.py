@@ -20,6 +20,7 @@ from remedy.core.values import Reply, Transfer
 from remedy.transports.transfers.accounts import make
 from remedy.transports.transfers.clients import Bulk
 from remedy.transports.transfers.compare import compare
+from remedy.transports.transfers.early import Seen
 from remedy.transports.transfers.fetch import fetch
 from remedy.transports.transfers.load import load
 from remedy.transports.transfers.pipeline import OpenSealed
@@ -45,6 +46,8 @@ class Carrier:
         self._shelves = shelves
         self._open_sealed = open_sealed
         self._now = now
+        #: What was looked at while it was loaded: by host, socket and schema.
+        self._seen: dict[tuple[str, str, str], dict[str, Seen]] = {}
 
     def __call__(self, transfer: Transfer, at: str, tell: Tell) -> Reply:
         """Carry it with host `at` at one end; as core.ports.Session.carry.
@@ -74,11 +77,13 @@ class Carrier:
                 take(spec, at, bulk=bulk, stores=stores, tell=tell, result=result, now=self._now)
             case Load():
                 shelf = stores(spec.database, spec.copy)
-                load(spec, at, bulk=bulk, shelf=shelf, open_sealed=self._open_sealed, tell=tell, result=result)
+                seen = load(spec, at, bulk=bulk, shelf=shelf, open_sealed=self._open_sealed, tell=tell, result=result)
+                self._seen[at, spec.socket, spec.into] = seen
             case Compare():
                 place = stores(spec.database, spec.copy) if spec.copy else None
                 opened = self._open_sealed
-                compare(spec, at, bulk=bulk, tell=tell, result=result, shelf=place, open_sealed=opened)
+                early = self._seen.pop((at, spec.socket, spec.into), None)
+                compare(spec, at, bulk=bulk, tell=tell, result=result, shelf=place, open_sealed=opened, seen=early)
             case Fetch():
                 shelf = stores(spec.database, spec.copy)
                 fetch(spec, at, bulk=bulk, shelf=shelf, open_sealed=self._open_sealed, tell=tell, result=result)

@@ -6,8 +6,9 @@ which (`written`), and the others are tried before a table is called different. 
 compares the rows themselves, in any order and form. A definition that a server of another version writes in another way
 is a note. CHECKSUM TABLE is not asked: it differs on untouched tables with generated columns.
 
-Several dumps run at once over tables of their own, the largest first, so that all end together. Leaves to others: what
-is done about a difference.
+Several dumps run at once over tables of their own, the largest first, so that all end together. Tables that were seen
+to be the backup's while others still loaded (`early`), and that nobody has written to since, are not dumped again.
+Leaves to others: what is done about a difference.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from remedy.backups.formats import Piece
-from remedy.backups.ports import Damaged, Shelf
+from remedy.backups.ports import Shelf
 from remedy.backups.transfers import Compare
 from remedy.backups.values import Contents, Object, Table
 from remedy.core.canon import Json
@@ -28,9 +29,10 @@ from remedy.core.errors import AnswerUnusable, ChangeFailed
 from remedy.core.ports import Tell
 from remedy.core.text import printable
 from remedy.probes.database import named
-from remedy.transports.transfers import dumping
-from remedy.transports.transfers.clients import Bulk, Login, ask, dumper
+from remedy.transports.transfers.again import Again
+from remedy.transports.transfers.clients import Bulk, Login, ask
 from remedy.transports.transfers.dumping import Leash
+from remedy.transports.transfers.early import WRITTEN, Seen, unwritten
 from remedy.transports.transfers.flow import Progress, together
 from remedy.transports.transfers.pipeline import OpenSealed, read_backup
 from remedy.transports.transfers.row_sums import RowSums
@@ -40,13 +42,9 @@ from remedy.transports.transfers.written import COLUMNS, THERE, WAYS, Ways, colu
 _SHORT: Final = 1 << 20
 #: Names of tables in one command, in bytes; the limit of the kernel for one argument list is far above.
 _NAMES: Final = 24 << 10
-_CHARSET: Final = re.compile(r"[a-z0-9_]{1,32}")
-#: The client's character sets in which the name of a table is written as on the command line.
-_UNICODE: Final = frozenset(("utf8mb4", "utf8", "utf8mb3", "binary"))
 _VERSION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 #: The digest of no rows at all, which a backup without a section for them has not written.
 _EMPTY: Final = hashlib.sha256().hexdigest()
-_WITHOUT_ROWS: Final = frozenset(("no-data", "no-tables"))
 #: What CHECK TABLE answers for engines that have nothing to check (MEMORY, CSV without check, BLACKHOLE).
 _NO_CHECK: Final = "support check"
 
@@ -60,13 +58,14 @@ def compare(
     result: dict[str, Json],
     shelf: Shelf | None = None,
     open_sealed: OpenSealed | None = None,
+    seen: Mapping[str, Seen] | None = None,
 ) -> None:
     """Carry out `spec` on the server behind host `at`; `result` is filled in as far as it comes.
 
-    `shelf` is the copy of `spec.copy`. Raises ChangeFailed when anything differs that was not accepted, or a dump
-    fails; Unreachable.
+    `shelf` is the copy of `spec.copy`, `seen` what was looked at while it was loaded. Raises ChangeFailed when anything
+    differs that was not accepted, or a dump fails; Unreachable.
     """
-    made = _Comparison(spec, Login(at, spec.login, spec.socket), Leash(bulk), Progress(tell))
+    made = _Comparison(spec, Login(at, spec.login, spec.socket), Leash(bulk), Progress(tell), seen or {})
     if spec.backup is not None and shelf is not None and open_sealed is not None:
         again, opened, place = spec.backup, open_sealed, shelf
 
@@ -91,6 +90,7 @@ class _Comparison:
     login: Login
     leash: Leash
     progress: Progress
+    seen: Mapping[str, Seen]
     #: Reads the backup once more, for tables in `doubt`: then and now, the server's version now, and the way of `now`.
     reread: Callable[[Callable[[Piece], None]], Contents] | None = None
     doubt: list[tuple[Table, Table, str, int]] = field(default_factory=list)
@@ -107,6 +107,9 @@ class _Comparison:
     notes: list[tuple[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.again = Again(self.leash, self.login, self.spec.into, self.spec.contents, self._count)
+
     def run(self, result: dict[str, Json]) -> None:
         try:
             self.ways = Ways(ask(self.leash, self.login, self.spec.into, THERE))
@@ -118,8 +121,9 @@ class _Comparison:
                 self._differs(name, "it was not loaded")
             both = [wanted[name] for name in sorted(there & set(wanted))]
             self.progress("compare", 0, 0)
+            left = self._unseen(both)
             self.jobs = (
-                [_Job(tuple(both))] if self._all_at_once() and both else _jobs(self._probe(both), self.spec.clients)
+                [_Job(tuple(left))] if self.again.all_at_once and left else _jobs(self._probe(left), self.spec.clients)
             )
             together(self.spec.clients, self._dump_all, self._tell_dump, self.leash.kill)
             if self.doubt and self.reread:
@@ -154,6 +158,21 @@ class _Comparison:
             }
         )
 
+    def _unseen(self, tables: list[Table]) -> list[Table]:
+        """The tables that have to be looked at now; the others are settled by what was seen of them."""
+        if not self.seen:
+            return tables
+        seen, left = unwritten(self.seen, ask(self.leash, self.login, self.spec.into, WRITTEN)), list[Table]()
+        for table in tables:
+            one = seen.get(table.name)
+            if one is None or one.found.rows != table.rows:
+                left.append(table)
+                continue
+            self.ways.first = one.way
+            self._count(table.bytes)
+            self._settle(table, one.found, one.server)
+        return left
+
     def _probe(self, tables: list[Table]) -> list[Table]:
         """Find out with the smallest tables that can tell in which way all were written; the tables left."""
         by_name = {table.name: table for table in tables if table.bytes}
@@ -172,6 +191,9 @@ class _Comparison:
             if name not in self.spec.accepted:
                 self.refused.append(f"{printable(name, 80, one_line=True)}: {what}")
 
+    def _count(self, size: int) -> None:
+        self.read += size  # two threads may lose a count: it is shown, nothing depends on it
+
     def _tell_dump(self) -> None:
         self.progress.at("compare", self.read, sum(table.bytes for table in self.spec.contents.tables))
 
@@ -187,7 +209,7 @@ class _Comparison:
                 job = self.jobs.pop(0)
                 way = self.ways.next((table.name for table in job.tables), job.tried) or 0
             short = sum(table.bytes for table in job.tables) <= _SHORT
-            found = self._dumped(tuple(table.name for table in job.tables), WAYS[way], short=short)
+            found = self.again.tables(tuple(table.name for table in job.tables), WAYS[way], short=short)
             again = tuple(table for table in job.tables if not self._same(table, found, job, way))
             if again:
                 with self.lock:
@@ -247,7 +269,7 @@ class _Comparison:
         def dump() -> None:
             for way in sorted({way for _, _, _, way in self.doubt}):
                 for some in _jobs([table for table, _, _, its in self.doubt if its == way], 1):
-                    self._dumped(tuple(table.name for table in some.tables), WAYS[way], now.take)
+                    self.again.tables(tuple(table.name for table in some.tables), WAYS[way], now.take)
 
         together(1, dump, self._tell_dump, self.leash.kill)
         known = {table.name: table for table in contents.tables}
@@ -259,64 +281,10 @@ class _Comparison:
             self.notes.append((table.name, "the same rows, in another order or written in another way"))
             self._settle(table, found, server)
 
-    def _dumped(
-        self,
-        tables: tuple[str, ...],
-        written: tuple[str, ...],
-        on_piece: Callable[[Piece], None] = lambda _: None,
-        *,
-        short: bool = False,
-    ) -> Contents:
-        options = (*dumping.SNAPSHOT, "--skip-triggers", *self._charset(), *written)
-        return self._dump(self.login, options, () if self._all_at_once() else tables, on_piece, short=short)
-
-    def _all_at_once(self) -> bool:
-        """Whether tables cannot be dumped by their names: the dump program says them in its own character set.
-
-        The server then finds an "Illegal mix of collations" (1267) in its question for a table.
-        """
-        ascii_names = all(table.name.isascii() for table in self.spec.contents.tables)
-        return not ascii_names and self._charset()[0].partition("=")[2] not in _UNICODE
-
-    def _dump(
-        self,
-        login: Login,
-        options: tuple[str, ...],
-        tables: tuple[str, ...],
-        on_piece: Callable[[Piece], None],
-        *,
-        short: bool = False,
-    ) -> Contents:
-        with self.leash.start(dumper(login, options, self.spec.into, tables), at=login.at, short=short) as running:
-            running.close_input()
-            try:
-                reading = dumping.reading_of(self.spec.into)
-                contents = dumping.scanned(reading, self._counted(running), "again.sql", on_piece)
-            except Damaged as error:
-                raise ChangeFailed(f"comparing: the new dump cannot be read: {error}", where=login.at) from error
-            dumping.ended_well(*running.finish(), where=login.at, doing="comparing")
-        # Definitions are dumped without rows on purpose.
-        if fatal := [one for one in contents.findings if one.fatal and (tables or one.code not in _WITHOUT_ROWS)]:
-            raise ChangeFailed(f"comparing: the new dump is not whole: {fatal[0].text}", where=login.at)
-        return contents
-
-    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.read += len(chunk)  # two threads may lose a count: it is shown, nothing depends on it
-            yield chunk
-
-    def _charset(self) -> tuple[str, ...]:
-        charset = self.spec.contents.facts.charset
-        return (f"--default-character-set={charset if _CHARSET.fullmatch(charset) else 'utf8mb4'}",)
-
     def _objects(self) -> None:
         """Views, triggers, routines, events and sequences, by kind and name."""
         login = Login(self.login.at, self.spec.database.defaults_file, self.spec.socket)
-        options = (*dumping.SNAPSHOT, "--no-data", "--routines", "--events", "--triggers", *self._charset())
-        wanted, now = (
-            _by_name(self.spec.contents.objects),
-            _by_name(self._dump(login, options, (), lambda _: None).objects),
-        )
+        wanted, now = _by_name(self.spec.contents.objects), _by_name(self.again.definitions(login).objects)
         for key in sorted(wanted.keys() | now.keys()):
             name = " ".join(key)
             if key not in now:

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import threading
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Self
 
 from remedy.core.errors import ChangeFailed, RemedyError, Unreachable
@@ -45,6 +45,7 @@ class Session:
         self.where = login.at
         self._doing = doing
         self._mark = secrets.token_hex(16).encode()
+        self._reached: dict[bytes, Callable[[], None]] = {}
         self._line = 1
         self._begins: list[int] = [1]
         self._names: list[str] = ["the beginning"]
@@ -54,6 +55,12 @@ class Session:
     def put(self, sql: bytes, name: str = "", tick: Callable[[], None] | None = None) -> None:
         """Queue statements that belong to table `name`. Raises Stopped once the client has ended."""
         self.flow.put((sql, name), len(sql), tick)
+
+    def mark(self, reached: Callable[[], None], tick: Callable[[], None] | None = None) -> None:
+        """Call `reached`, in another thread, when all that was put so far is carried out. Raises Stopped as `put`."""
+        mark = b"%s %d" % (self._mark, len(self._reached))
+        self._reached[mark] = reached
+        self.put(b"SELECT '%s';\n" % mark, "", tick)
 
     def wait(self, tick: Callable[[], None]) -> None:
         """Until the client has ended."""
@@ -101,11 +108,17 @@ class Session:
 
     def _listen(self) -> None:
         """Take what it answers, so that it never waits for us; the end is kept, for the mark."""
+        begun = b""
         try:
             while chunk := self._running.read(1 << 16):
                 with self.flow.condition:
                     self.answers = (self.answers + chunk)[-_TAIL:]
                     self.flow.condition.notify_all()
+                *lines, begun = (begun + chunk).split(b"\n")
+                begun = begun[-_TAIL:]
+                for line in lines:
+                    if reached := self._reached.get(line):
+                        reached()
         except (OSError, RemedyError):
             pass  # the end of the client says why
 
@@ -160,6 +173,22 @@ class Crew:
             session.wait(self._tick)
             self.check()
             raise ChangeFailed("a client ended before its time", where=session.where) from None
+
+    def mark(self, sessions: Collection[Session], reached: Callable[[], None]) -> None:
+        """Call `reached`, in another thread, once these sessions have carried out all that was put so far."""
+        left = len(sessions)
+
+        def one() -> None:
+            nonlocal left
+            with self._condition:
+                left -= 1
+                last = not left
+            if last:
+                reached()
+
+        for session in sessions:
+            with contextlib.suppress(Stopped):  # the next that is put says why
+                session.mark(one, self._tick)
 
     def everyone(self, sql: bytes, name: str = "") -> None:
         """Queue for every session."""

@@ -7,6 +7,8 @@ itself: autocommit=0 with unique_checks=0, what dumps ask for, costs half as muc
 binary log stays on, or replicas would miss the data. When clients get into each other's way (deadlock, lock wait),
 everything is loaded once more by one.
 
+What is whole is told to `whole`, if somebody listens, while the rest loads (`early`).
+
 It is a success when every client has answered for all it was sent, and what was read has the hash and the contents that
 were judged. Leaves to others: the account, the schema, and what becomes of it.
 """
@@ -32,6 +34,7 @@ from remedy.core.text import printable
 from remedy.probes.database import named
 from remedy.transports.transfers.clients import Bulk, Login, ServerRefused, ask
 from remedy.transports.transfers.crew import Crew, Session
+from remedy.transports.transfers.early import Early, Seen
 from remedy.transports.transfers.flow import Progress
 from remedy.transports.transfers.pipeline import OpenSealed, read_backup
 from remedy.transports.transfers.survey import read_staged
@@ -53,22 +56,22 @@ _KIND: Final = re.compile(rb"(?:SET [^\n]*;\n)*(CREATE TABLE|CREATE SEQUENCE|DO 
 
 def load(
     spec: Load, at: str, *, bulk: Bulk, shelf: Shelf, open_sealed: OpenSealed, tell: Tell, result: dict[str, Json]
-) -> None:
+) -> dict[str, Seen]:
     """Carry out `spec` on the server behind host `at`; `result` is filled in as far as it comes.
 
-    Raises ChangeFailed (a client's error, or other contents than judged), Refused (the schema is not empty or the
-    server cannot take the backup), Unreachable.
+    Answers the tables that were looked at already, for `compare`. Raises ChangeFailed (a client's error, or other
+    contents than judged), Refused (the schema is not empty or the server cannot take the backup), Unreachable.
     """
     login = Login(at, spec.login, spec.socket)
     _fit(bulk, login, spec)
     loading = _Loading(spec, login, bulk, shelf, open_sealed, Progress(tell), result)
     try:
-        loading.run(spec.clients)
+        return loading.run(spec.clients)
     except ServerRefused as error:
         if error.number not in _CONTENDED or spec.clients == 1:
             raise
         _emptied(bulk, login, spec.into)
-        loading.run(1)
+        return loading.run(1)
 
 
 def _fit(bulk: Bulk, login: Login, spec: Load) -> None:
@@ -110,11 +113,21 @@ class _Loading:
     progress: Progress
     result: dict[str, Json]
 
-    def run(self, number: int) -> None:
+    def run(self, number: int) -> dict[str, Seen]:
         """Read the backup, by `number` clients; then see whether it was the right one."""
+        early = Early(self.spec, self.login, self.bulk)
+        try:
+            later = self._rows(number, early)
+        finally:
+            early.stop()
+        return {} if later else early.seen
+
+    def _rows(self, number: int, early: Early) -> bool:
+        """All of it. True when tables were changed that had their rows."""
         spec = self.spec
         with self._crew(self.login, number) as crew:
-            dispatch = _Dispatch(crew, spec.contents.facts.charset, beside=spec.into != spec.database.schema)
+            beside = spec.into != spec.database.schema
+            dispatch = _Dispatch(crew, spec.contents.facts.charset, early.whole, beside=beside)
             judged = self._read(dispatch)
             self.result.update({"sha256": judged.sha256, "read": judged.read, "tables": dispatch.tables})
             _same(judged, spec)
@@ -122,6 +135,7 @@ class _Loading:
             self.progress("finish loading", spec.backup.size, spec.backup.size)
             crew.finish()
             self.result.update({"statements": dispatch.statements, "bytes": crew.sent})
+        early.finish(self.progress.tick)
         if dispatch.later:
             self._after(self.login, "build keys", (*dispatch.settings, *dispatch.later))
         if spec.objects:
@@ -129,6 +143,7 @@ class _Loading:
             root = Login(self.login.at, spec.database.defaults_file, spec.socket)
             made = [(o.sql.encode("utf-8", "surrogateescape"), o.name) for o in judged.contents.objects]
             self._after(root, "make views, triggers and routines", (*dispatch.settings, *made))
+        return bool(dispatch.later)
 
     def _read(self, dispatch: _Dispatch) -> Judgement:
         """From the copy, or out of a server that was started on the backup."""
@@ -207,8 +222,10 @@ def _alone(piece: Piece) -> None:
 class _Dispatch:
     """Hands the pieces of one reading to the clients of a crew."""
 
-    def __init__(self, crew: Crew, charset: str, *, beside: bool) -> None:
+    def __init__(self, crew: Crew, charset: str, whole: Callable[[str], None], *, beside: bool) -> None:
         self._charset = charset
+        self._whole = whole
+        self._filling = ""
         self._beside = beside
         self.statements = 0
         self.tables = 0
@@ -233,6 +250,7 @@ class _Dispatch:
 
     def rest(self) -> None:
         """The backup has ended: tables without rows are made by the first client."""
+        self._filled("")
         made = set().union(*self._sent.values())
         for name, piece in self._structures.items():
             if name not in made:
@@ -258,7 +276,16 @@ class _Dispatch:
             self._crew.everyone(read_in(piece.sql, self._charset), piece.name)
             self.statements += 1
 
+    def _filled(self, following: str) -> None:
+        """Rows of another table follow: the one before is whole, unless its rows come in several places."""
+        name, self._filling = self._filling, following
+        if name:
+            having = [session for session in self._crew.sessions if name in self._sent[id(session)]]
+            self._crew.mark(having, lambda: self._whole(name))
+
     def _rows(self, piece: Piece) -> None:
+        if piece.name != self._filling:
+            self._filled(piece.name)
         if piece.keyed:
             session = self._crew.least_loaded(len(piece.sql))
         elif (home := self._homes.get(piece.name)) is not None:
