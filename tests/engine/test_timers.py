@@ -70,6 +70,20 @@ def test_gone_while_what_was_sent_is_there(desk: Desk) -> None:
     assert "the timer was gone before it was disarmed" in told
 
 
+@pytest.mark.parametrize(("runs", "status"), [(True, "failed"), (False, "reverted")])
+def test_one_that_still_runs_has_put_nothing_back(desk: Desk, runs: bool, status: str) -> None:  # noqa: FBT001 -- pytest's
+    """What looks as if it had gone off, and runs, did not: the change may be where nobody looks, and is taken back."""
+
+    def look_fallen() -> None:
+        desk.toy.places["rules"] = FALLEN
+        desk.toy.armed_at = desk.toy.armed_at if runs else None
+
+    at(desk, ("phase", "confirming over a fresh login"), look_fallen)
+    assert outcome_of(desk)[0] == status
+    assert (("set", "rules", "*", "") in desk.toy.sent) == runs
+    assert desk.toy.snapshot()["timer"] == "off"
+
+
 class Meanwhile(Clock):
     """A clock in whose sleep something happens."""
 

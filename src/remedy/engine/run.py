@@ -328,11 +328,8 @@ class Engine:
             try:
                 self.session.renew(guard.at)
                 if plan.on_failure == "undo" and (wrong := self._differs(plan)):
-                    if timers.has_fallen(self, guard):
-                        # It is to blame only if it does not run any more; else what was sent is not where we look.
-                        steps.append(self.step(plan, "disarm", timers.disarming(guard)))
-                        if not steps[-1].ok:
-                            return True
+                    if timers.went_off(self, plan, guard, steps):
+                        return True
                     raise ReadBackDiffers(wrong)
                 step = self.step(plan, "disarm", timers.disarming(guard))
                 late = self.clock.monotonic() >= armed_at + guard.seconds  # then what was ended may have been at work

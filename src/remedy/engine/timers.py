@@ -17,7 +17,7 @@ from remedy.engine.outcome import Step
 if TYPE_CHECKING:
     from remedy.engine.run import Engine
 
-__all__ = ["armed", "disarming", "gone", "has_fallen"]
+__all__ = ["armed", "disarming", "gone", "has_fallen", "went_off"]
 
 #: Seconds in which a device that goes back may still show what it was told.
 _GOING_BACK: Final = 2.0
@@ -68,6 +68,17 @@ def gone(engine: Engine, plan: Plan, guard: Guard, step: Step, *, seen: bool) ->
         engine.observe(Event(plan.target, "note", said, ok=False, run=plan.run))
         return replace(step, ok=True, said="")
     return replace(step, said=said)
+
+
+def went_off(engine: Engine, plan: Plan, guard: Guard, steps: list[Step]) -> bool:
+    """Whether it is the timer that has put back what was there; `steps` gets the try to end it.
+
+    Only one that does not run any more is to blame: else what was sent may still be there, where nobody looks.
+    """
+    if not has_fallen(engine, guard):
+        return False
+    steps.append(engine.step(plan, "disarm", disarming(guard)))
+    return not steps[-1].ok
 
 
 def has_fallen(engine: Engine, guard: Guard) -> bool:
