@@ -207,6 +207,29 @@ def resigned(bare: Console, folder: Path) -> None:
     subprocess.run((*argv, "-n", bag.NAMESPACE, tags), check=True, capture_output=True)
 
 
+def test_a_record_that_was_altered_is_believed_in_nothing(
+    bare: Console, incident: str, page: Path, tmp_path: Path
+) -> None:
+    """Whoever puts his own key into the record of ours cannot have his bag verify by it."""
+    made = add(bare, incident, page)
+    other = key(tmp_path, "intruder").with_suffix(".pub").read_text(encoding="ascii").strip()
+    with sqlite3.connect(bare.record) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        (body,) = db.execute("SELECT body FROM entry WHERE kind = 'signing-key'").fetchone()
+        changed = json.dumps({**json.loads(body), "public": other}, separators=(",", ":"))
+        db.execute("UPDATE entry SET body = ? WHERE kind = 'signing-key'", (changed,))
+    for command in (
+        ("verify", made["bag"]),
+        ("export", made["bag"], str(tmp_path / "x.tar")),
+        ("handover", made["bag"]),
+    ):
+        got = bare("evidence", *command)
+        assert got.code == 26
+        assert "keep the file as it is" in got.err
+    assert not (tmp_path / "x.tar").exists()
+
+
 def test_export(bare: Console, incident: str, page: Path) -> None:
     """One file, whose hash is told and recorded; a second one is the same; none is replaced; stock tools verify it."""
     made = add(bare, incident, page)

@@ -228,13 +228,20 @@ class Believed:
 
 
 def believed(
-    around: World, keys: Sequence[Path], allowed_signers: Path | None, revoked: Path | None, tsa_ca: Path | None
+    around: World,
+    keys: Sequence[Path],
+    allowed_signers: Path | None,
+    revoked: Path | None,
+    tsa_ca: Path | None,
+    *,
+    written_here: bool = False,
 ) -> Believed:
-    """Whose keys are believed: those named; without any, those that the record here announced. Raises UsageError.
+    """Whose keys are believed: those named; without any, those that the record here announced.
 
-    A key that the record says was stolen is revoked, whatever is named.
+    A key that the record says was stolen is revoked, whatever is named. A record is believed once it has been verified,
+    but for `written_here`, of what this process has just sealed and recorded itself. Raises UsageError, RecordBroken.
     """
-    from remedy.record import endings, signers  # noqa: PLC0415 -- lazily
+    from remedy.record import endings, signers, verify  # noqa: PLC0415 -- lazily
     from remedy.record.signing import KEY_KIND  # noqa: PLC0415
 
     announced: list[str] = []
@@ -242,6 +249,8 @@ def believed(
     if around.record_path().exists():
         import json  # noqa: PLC0415 -- lazily
 
+        if not written_here:
+            verify.verify(around.record_path()).require()
         for entry in around.record.entries(kinds=[KEY_KIND, endings.KIND]):
             body = json.loads(entry.body)
             if entry.kind == KEY_KIND:

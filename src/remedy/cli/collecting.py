@@ -102,7 +102,8 @@ def resumed(around: World, screen: Screen, name: str, wish: Wish) -> tuple[str, 
     from remedy.transports import held  # noqa: PLC0415 -- zstandard
 
     path = find(around, wish.bags, name)
-    findings = believed(around, (), None, None, None).verify(around, path, _tell(screen, "verifying"))
+    known = believed(around, (), None, None, None, written_here=True)
+    findings = known.verify(around, path, _tell(screen, "verifying"))
     if not findings.ok:
         wrong = next(iter(findings.of("damage")), None)
         said = f": {wrong.path or 'the bag'}: {wrong.text}" if wrong else ""
