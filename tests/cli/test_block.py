@@ -179,6 +179,14 @@ def test_look_block_unblock(site: Site) -> None:
     assert site("incident", "verify").code == 0
 
 
+def test_hosts_of_ours_are_named(site: Site) -> None:
+    """A host of the inventory that nothing protects may be blocked; but whoever does so is told, by its name."""
+    said = site("block", "192.0.2.0/28", "203.0.113.7", "--on", "fw01", "--dry-run")
+    assert said.code == 10
+    assert "hosts of this inventory that these devices would cut off: web01 (192.0.2.11)\n" in said.err
+    assert "web01" not in site("block", "203.0.113.7", "--on", "fw01", "--dry-run").err
+
+
 def test_the_way_back_of_one_device(site: Site) -> None:
     """`remedy undo RUN` takes one device's block back, and the record no longer counts it."""
     done = site("block", "203.0.113.7", "--yes", "--json")

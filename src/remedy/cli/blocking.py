@@ -153,6 +153,19 @@ def kept(around: World, found: Sequence[Device]) -> Iterator[tuple[str, list[str
         yield "the controller itself", _source((target.jump[0] if target.jump else target).address)
 
 
+def ours(around: World, spans: Sequence[Span]) -> tuple[str, ...]:
+    """The hosts of the inventory that stand at one of these addresses, and are not protected, with where they do."""
+    from remedy.devices.addresses import parse, touched  # noqa: PLC0415 -- lazily
+
+    inventory = around.inventory
+    there: dict[Span, str] = {}
+    for host in inventory.hosts:
+        policy = inventory.policy(host)
+        if not policy.protected:
+            there.update((parse(one), host) for one in (*policy.addresses, *_literal(inventory.target(host).address)))
+    return tuple(f"{there[span]} ({span})" for span in touched(there, spans))
+
+
 def _source(address: str) -> list[str]:
     """The address of ours that packets to a device leave with, where no DNS is needed to know; nothing is sent."""
     for literal in _literal(address):

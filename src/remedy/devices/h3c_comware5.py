@@ -154,10 +154,15 @@ class Groups:
         state = _state(gate, group, seen)
         if state.state == "ready":
             return ()
-        if state.state == "foreign" or seen.failed:
+        if state.state == "foreign":
             raise Refused(
                 f"the gate cannot be prepared: {state.why}",
                 hint="Comware V5 has no object groups and takes one list a port: block at another device or port",
+            )
+        if seen.failed:
+            raise Refused(
+                f"the gate cannot be prepared: {gate.interface} says that its list has failed",
+                hint=f"take it off by hand (undo packet-filter … {gate.direction}bound), then prepare again",
             )
         place = (
             f"interface {interface(gate.interface)}",

@@ -90,6 +90,8 @@ def command(
             for one in found
         ]
         screen = screen_of(around.options, around)
+        if hosts := ", ".join(blocking.ours(around, spans)):
+            screen.say(f"hosts of this inventory that these devices would cut off: {hosts}", "yellow", talk=True)
         made = Acting(
             "block", around, screen, checks=lambda: blocking.check(around, spans, found), all_or_none=all_or_none
         )
