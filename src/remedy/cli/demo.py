@@ -73,6 +73,10 @@ class Stage:
         click.echo(done.stdout.strip())
         return done.stdout.strip()
 
+    def bags(self, incident: str) -> list[str]:
+        """The names of the bags that were sealed under an incident."""
+        return sorted(path.name for path in (self.folder / "evidence" / incident).glob("bag-*"))
+
 
 def tell(*, keep: bool, fast: bool) -> int:
     """Tell the story; returns 0 when every step ended as it should. Raises RemedyError otherwise."""
@@ -107,6 +111,8 @@ def _story(stage: Stage) -> None:
     stage.remedy("lab", "attack", HOST)
     stage.tell("Three in the morning. First: open an incident; everything from here on is on record.")
     name = stage.incident()
+    stage.tell("What that would end is taken first: connections, processes, who is logged in. Sealed and signed.")
+    stage.remedy("evidence", "collect", HOST)
     stage.tell(f"Cut {HOST} off: what will be done, then each step, then the proof.")
     stage.remedy("isolate", HOST, "--yes")
     stage.tell("So the certificate says. What has the intruder heard within the last two seconds?")
@@ -124,6 +130,8 @@ def _story(stage: Stage) -> None:
     stage.remedy("incident", "show", name)
     stage.remedy("incident", "close", name, "--summary", "released, restored and verified")
     stage.remedy("incident", "verify")
+    stage.tell("And the evidence, is it what was taken then? VERIFY.txt in it says how to ask without remedy.")
+    stage.remedy("evidence", "verify", *stage.bags(name))
 
 
 def _block(stage: Stage) -> None:
