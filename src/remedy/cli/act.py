@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from remedy import __version__
 from remedy.actions.undo import UNDOABLE
 from remedy.cli import conclusion, document
+from remedy.cli.interrupting import asked_to_stop
 from remedy.cli.options import Common
 from remedy.cli.progress import Pace
 from remedy.cli.screen import Screen
@@ -308,27 +309,15 @@ def _code(made: dict[str, Json]) -> int:
     return code if isinstance(code, int) else 1
 
 
-@contextlib.contextmanager
-def stopping(engine: Engine, screen: Screen, runs: Sequence[str] = ()) -> Iterator[None]:
+def stopping(engine: Engine, screen: Screen, runs: Sequence[str] = ()) -> AbstractContextManager[None]:
     """Ctrl-C asks the engine to stop after the step under way; a second one ends the process at once.
 
     Raises Interrupted then, naming the way on for `runs`.
     """
-
-    def handler(_number: int, _frame: object) -> None:
-        if engine.stop.is_set():
-            raise KeyboardInterrupt
-        engine.stop.set()
-        screen.say("interrupted: finishing the step under way (Ctrl-C again ends at once)", "yellow", talk=True)
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        ways = [f"`remedy resume {run}` goes on, `remedy undo {run}` takes it back" for run in runs]
-        raise Interrupted("ended at once, in the middle of a step", hint="; ".join(ways)) from error
-    finally:
-        signal.signal(signal.SIGINT, before)
+    said = "interrupted: finishing the step under way (Ctrl-C again ends at once)"
+    ways = "; ".join(f"`remedy resume {run}` goes on, `remedy undo {run}` takes it back" for run in runs)
+    ended = Interrupted("ended at once, in the middle of a step", hint=ways)
+    return asked_to_stop(engine.stop, lambda: screen.say(said, "yellow", talk=True), ended)
 
 
 def save(path: Path, plans: Sequence[Plan]) -> None:

@@ -54,7 +54,7 @@ def add(
     lacking: list[str] = []
     total, done = sum(path.stat().st_size for path in files), 0
     within = bag.name_of(targets[0]) if len(targets) == 1 else "files"
-    with stopping(around):
+    with stopping(around, screen):
         for number, path in enumerate(files, 1):
             try:
                 at = f"data/{within}/{number:04d}-{bag.name_of(path.name)}"
@@ -62,7 +62,6 @@ def add(
             except RemedyError as error:
                 lacking.append(f"{printable(path.name, _SHORT, one_line=True)}: {error.message}")
             if around.stop.is_set():
-                screen.say("interrupted: sealing what came (Ctrl-C again ends at once)", "yellow", talk=True)
                 left = len(files) - number
                 lacking += [f"interrupted; {left} files more are not in it"] if left else []
                 break

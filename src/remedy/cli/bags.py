@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from remedy import __version__
+from remedy.cli.interrupting import asked_to_stop
 from remedy.cli.options import Common
 from remedy.core.errors import Interrupted, RemedyError, UsageError
 from remedy.core.text import printable
@@ -25,6 +26,7 @@ from remedy.evidence import bag, recorded
 from remedy.evidence.bag import Info, Sealed
 
 if TYPE_CHECKING:
+    from remedy.cli.screen import Screen
     from remedy.cli.world import World
     from remedy.core.canon import Json
     from remedy.core.ports import Tell
@@ -180,25 +182,11 @@ def _text(path: Path | None) -> str:
         raise UsageError(f"no certificates can be read: {error}", where=str(path), hint="a file in PEM") from error
 
 
-@contextlib.contextmanager
-def stopping(around: World) -> Iterator[None]:
-    """Ctrl-C sets `around.stop`, so that what came can be sealed; a second one ends the process at once.
-
-    Raises Interrupted then: what came is in folders that are not sealed.
-    """
-
-    def handler(_number: int, _frame: object) -> None:
-        if around.stop.is_set():
-            raise KeyboardInterrupt
-        around.stop.set()
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted("ended at once; what came lies unsealed in folders that end in .partial") from error
-    finally:
-        signal.signal(signal.SIGINT, before)
+def stopping(around: World, screen: Screen) -> AbstractContextManager[None]:
+    """Ctrl-C sets `around.stop`, so that what came can be sealed; a second one ends the process: Interrupted."""
+    said = "interrupted: sealing what came (Ctrl-C again ends at once)"
+    ended = Interrupted("ended at once; what came lies unsealed in folders that end in .partial")
+    return asked_to_stop(around.stop, lambda: screen.say(said, "yellow", talk=True), ended)
 
 
 def note(around: World, incident: str, bag_id: str, body: dict[str, Json]) -> None:
@@ -233,13 +221,11 @@ def believed(
     allowed_signers: Path | None,
     revoked: Path | None,
     tsa_ca: Path | None,
-    *,
-    written_here: bool = False,
 ) -> Believed:
     """Whose keys are believed: those named; without any, those that the record here announced.
 
-    A key that the record says was stolen is revoked, whatever is named. A record is believed once it has been verified,
-    but for `written_here`, of what this process has just sealed and recorded itself. Raises UsageError, RecordBroken.
+    A key that the record says was stolen is revoked, whatever is named. The record is verified before it is believed.
+    Raises UsageError, RecordBroken.
     """
     from remedy.record import endings, signers, verify  # noqa: PLC0415 -- lazily
     from remedy.record.signing import KEY_KIND  # noqa: PLC0415
@@ -249,8 +235,7 @@ def believed(
     if around.record_path().exists():
         import json  # noqa: PLC0415 -- lazily
 
-        if not written_here:
-            verify.verify(around.record_path()).require()
+        verify.verify(around.record_path()).require()
         for entry in around.record.entries(kinds=[KEY_KIND, endings.KIND]):
             body = json.loads(entry.body)
             if entry.kind == KEY_KIND:

@@ -7,17 +7,15 @@ whole. Leaves to others: steps and their order (`evidence.steps`), streams (`tra
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from remedy.cli import document
-from remedy.cli.bags import Bagging, begin, believed, find, note
+from remedy.cli.bags import Bagging, begin, believed, find, note, stopping
 from remedy.cli.progress import Pace, size, span
 from remedy.core.canon import Json, encode
 from remedy.core.errors import Interrupted, Partial, Refused, RemedyError, UsageError
@@ -87,7 +85,7 @@ def collect(around: World, screen: Screen, hosts: Sequence[str], wish: Wish) -> 
         screen.say("dry-run: nobody was dialled", talk=True)
         return made.told([], "", 0)
     incident = around.incident(f"evidence of {', '.join(hosts)}")
-    with _stopping(around, screen):
+    with stopping(around, screen):
         found = fleet.each(hosts, lambda host: made.one(host, incident))
     documents = [made.tell(host, one) for host, one in zip(hosts, found, strict=True)]
     code = fleet.exit_code([one.exit_code if isinstance(one, RemedyError) else one.code for one in found])
@@ -102,8 +100,7 @@ def resumed(around: World, screen: Screen, name: str, wish: Wish) -> tuple[str, 
     from remedy.transports import held  # noqa: PLC0415 -- zstandard
 
     path = find(around, wish.bags, name)
-    known = believed(around, (), None, None, None, written_here=True)
-    findings = known.verify(around, path, _tell(screen, "verifying"))
+    findings = believed(around, (), None, None, None).verify(around, path, _tell(screen, "verifying"))
     if not findings.ok:
         wrong = next(iter(findings.of("damage")), None)
         said = f": {wrong.path or 'the bag'}: {wrong.text}" if wrong else ""
@@ -327,25 +324,3 @@ def _wanted(step: Step) -> dict[str, Json]:
 
 def _tell(screen: Screen, what: str) -> Tell:
     return lambda _what, done, total: screen.event(Event("", "progress", what, done=done, total=total))
-
-
-@contextlib.contextmanager
-def _stopping(around: World, screen: Screen) -> Iterator[None]:
-    """Ctrl-C ends the collection and seals what came; a second one ends the process at once.
-
-    Raises Interrupted then: what came is in folders that are not sealed.
-    """
-
-    def handler(_number: int, _frame: object) -> None:
-        if around.stop.is_set():
-            raise KeyboardInterrupt
-        around.stop.set()
-        screen.say("interrupted: sealing what came (Ctrl-C again ends at once)", "yellow", talk=True)
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted("ended at once; what came lies unsealed in folders that end in .partial") from error
-    finally:
-        signal.signal(signal.SIGINT, before)

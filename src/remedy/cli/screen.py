@@ -42,9 +42,7 @@ class Screen:
         self.redact = redact
         self._streams = (sys.stderr if result_to_stderr else sys.stdout, sys.stderr)
         self._consoles: dict[bool, Console] = {}
-        # Held by whoever says several lines, for several targets speak at once; and a handler of Ctrl-C may speak while
-        # its own thread does.
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # held by whoever says several lines: several targets speak at once
         self._progress: Progress | None = None
         self._rewritten = 0  # columns of the line on the terminal that the next one replaces
         self.many = False
