@@ -65,7 +65,8 @@ def test_settled_from_anywhere(was: list[str], wish: list[str], data: st.DataObj
     """Broken off after any line, a change is gone on with or taken back to the very list, and it is never empty."""
     filters = AsaFilters()
     strange = [line for line in was if line == RULES[-1]]
-    before, after = read(was), read([line for line in wish if line != RULES[-1]] or [RULES[0]])
+    known = [line for line in wish if line != RULES[-1]]
+    before, after = read(was), read(known if any(line in RULES for line in known) else [*known, RULES[0]])
     lines = filters.edit_list(before, after)
     whole = device(was)
     whole.type(lines)

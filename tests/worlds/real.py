@@ -74,13 +74,14 @@ for t in iptables iptables-save iptables-restore; do
   ln -sfn "/usr/sbin/$(echo ip6${t#ip} | sed 's/tables/tables-legacy/')" "/etc/alternatives/ip6${t#ip}"
 done
 """
+#: Of processes without those that look, and those that are just ending, which have no command line any more.
 _SNAPSHOT: Final = r"""
 echo "== nft"; nft -s list ruleset 2>/dev/null || :
 for t in iptables-legacy-save ip6tables-legacy-save; do
   echo "== $t"; for m in mangle filter; do $t -t $m 2>/dev/null | sed '/^#/d; s/\[[0-9:]*\]//'; done; done
 echo "== files"; find /etc ! -type d -printf '%p %y %m %l\n' | sort; find /etc -type d | sort
 find /etc -type f -newer /run/start -exec sha256sum {} + | sort
-echo "== processes"; ps -eo stat=,args= | grep -v '^Z\|ps -eo\|sleep 1000\|== nft\|grep -v\| cut '
+echo "== processes"; ps -eo stat=,args= | grep -v '^Z\| \[\|ps -eo\|sleep 1000\|== nft\|grep -v\| cut '
 """
 
 

@@ -184,9 +184,9 @@ def _edited(before: Acl, work: list[_Item], after: Acl) -> Lines:
         raise UsageError(f"{name} is of the kind {before.kind}, which is not edited", hint="use an extended list")
     kind = _kind(before if before.kind else after)
     was, goal = [item for item in work if item.ours], _goal(after, kind)
-    if work and not goal and len(was) == len(work):
+    if work and all(item.is_remark for item in goal) and len(was) == len(work):
         raise UsageError(
-            f"{name} would be left without a line, and the device would delete it and take it off its interface",
+            f"{name} would be left without a rule, and the device would delete it and take it off its interface",
             hint=f"clear configure access-list {name}, if that is what you want",
         )
     changes = list(hunks(_keys(was), _keys(goal)))
