@@ -18,6 +18,8 @@ matches is dropped. What was changed acts when it has been accelerated: by itsel
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -35,6 +37,7 @@ from remedy.lab.devices.sessions import Login
 
 __all__ = ["PolicyRule", "SecurityPolicy"]
 
+_ACCELERATING: Final = 5.0  # seconds at most
 _RULE: Final = ("policyrule4", "policyrule6")
 _POLICY: Final = ("policy4", "policy6")
 _ENDS: Final = "top | bottom | up | down"
@@ -226,10 +229,13 @@ class SecurityPolicy(Part):
         rules.insert({"top": 0, "bottom": len(rules), "up": max(0, at - 1), "down": at + 1}[where], rule)
 
     @command("accelerate enhanced enable", views=_POLICY)
-    def accelerate(self, login: Login, call: Call) -> None:
-        """Have what was changed act now."""
+    async def accelerate(self, login: Login, call: Call) -> None:
+        """Have what was changed act now: when the prompt comes back, it does."""
         del login, call
         self.device.hurry()
+        if not self.device.loading.locked():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.device.settled(), _ACCELERATING)
 
     # what a rule is
 
