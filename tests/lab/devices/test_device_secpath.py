@@ -83,7 +83,6 @@ def test_changes_act_after_the_vendors_delay_or_at_once_when_accelerated() -> No
             await asyncio.sleep(0.2)
             assert not at.device.enforcer.wanted.stages[0].rules
             await at.accept("quit", "accelerate enhanced enable")
-            await asyncio.wait_for(at.device.settled(), 5)
             assert at.device.enforcer.wanted.stages[0].rules
         async with desk("secpath", faults={"activation": -1.0, "activation_scale": 0.1}) as at:
             await _ready(at)
